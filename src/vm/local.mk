@@ -82,7 +82,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/ramfb.c src/vm/dev/ramfb.h \
 	src/vm/dev/vga.c src/vm/dev/vga.h src/vm/dev/vga_draw.c src/vm/dev/vga_font.c src/vm/dev/vga_memory.c \
 	src/vm/dev/virtio.c src/vm/dev/virtio.h \
-	src/vm/dev/e1000.c src/vm/dev/e1000.h src/vm/dev/e1000_internal.h src/vm/dev/e1000_mac.c src/vm/dev/e1000_transmit.c src/vm/dev/e1000e.c src/vm/dev/e1000e.h \
+	src/vm/dev/e1000.c src/vm/dev/e1000.h src/vm/dev/e1000_internal.h src/vm/dev/e1000_mac.c src/vm/dev/e1000_transmit.c src/vm/dev/e1000e.c src/vm/dev/e1000e.h src/vm/dev/e1000e_ptp.c src/vm/dev/e1000e_ptp.h \
 	src/vm/dev/eeprom93.c src/vm/dev/eeprom93.h \
 	src/vm/dev/ne2000.c src/vm/dev/ne2000.h \
 	src/vm/dev/nic_ip.c src/vm/dev/nic_ip.h \

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Tools of Debian's packages look at what hindcast has of input, sound and USB.
 
-    test_tools.py HINDCAST [evtest|sound-CARD|lsusb...]
+    test_tools.py HINDCAST [evtest|sound-CARD|lsusb|ethtool-CARD...]
 
 evtest names a USB keyboard, a tablet and the keys that are pressed. aplay plays a file that is known, speaker-test one on each channel:
-what they played is in the WAVE file sample by sample. lsusb reads every descriptor of all USB devices, on UHCI and xHCI. The
-recordings replay.
+what they played is in the WAVE file sample by sample. lsusb reads every descriptor of all USB devices, on UHCI and xHCI. ethtool has
+network cards' drivers test them (registers, EEPROM, interrupts, loopback, link), reads registers and EEPROM, and says what is offloaded.
+The recordings replay.
 
 Exit status 77: the packages cannot be fetched here.
 """
@@ -25,7 +26,7 @@ import test_serial
 import test_sound as sound
 from test_debian_i386 import check
 
-PACKAGES = ["alsa-utils", "libasound2", "libasound2-data", "evtest", "usbutils", "libusb-1.0-0", "libudev1", "libc6"]
+PACKAGES = ["alsa-utils", "libasound2", "libasound2-data", "evtest", "usbutils", "libusb-1.0-0", "libudev1", "libc6", "ethtool", "libmnl0"]
 CARDS = {
     "sound-ac97": (["--device", "AC97,audiodev=A"], *sound.AC97[:2]),
     "sound-hda": (["--device", "intel-hda", "--device", "hda-duplex,audiodev=A"], *sound.HDA[:2]),
@@ -41,7 +42,7 @@ def with_tools(tmp, modules, files=()):
     if subprocess.run([os.path.join(disks.HERE, "fetch-debian"), "amd64", common.cache_dir()] + PACKAGES).returncode:
         sys.exit(77)
     initrd = disks.make_initrd(tmp, root, version, modules, "none", LOAD, ())
-    guest_programs.add(initrd, "amd64", root, ["usr/bin/" + name for name in ("aplay", "speaker-test", "amixer", "evtest", "lsusb")], files,
+    guest_programs.add(initrd, "amd64", root, ["usr/bin/" + name for name in ("aplay", "speaker-test", "amixer", "evtest", "lsusb")] + ["sbin/ethtool"], files,
                        ["usr/share/alsa"])
     return "%s/boot/vmlinuz-%s" % (root, version), initrd
 
@@ -136,7 +137,39 @@ def lsusb(tmp, program, name):
     test_serial.stop(tmp, program, guest, name)
 
 
-TESTS = {"evtest": evtest, **{name: tools_of_sound for name in CARDS}, "lsusb": lsusb}
+# Card: its driver; does that test it? What it offloads.
+NICS = {"e1000": ("e1000", True, ["tx-checksum-ip-generic", "tx-tcp-segmentation", "rx-vlan-offload"]),
+        "e1000e": ("e1000e", True, ["tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation", "rx-vlan-offload", "receive-hashing"]),
+        "pcnet": ("pcnet32", True, []),
+        "rtl8139": ("8139cp", False, ["rx-vlan-offload"]),
+        "virtio-net-pci": ("virtio_net", False, ["rx-checksumming", "tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
+                                                 "tx-tcp-ecn-segmentation", "rx-gro-hw"])}
+
+
+def ethtool(tmp, program, name):
+    card = name.removeprefix("ethtool-")
+    driver, tests, offloads = NICS[card]
+    guest, end = guest_of(tmp, program, ["virtio_pci", driver], ["--netdev", "user,id=n0", "--device", card + ",netdev=n0"])
+    guest.type("ip link set eth0 up; sleep 4; ethtool eth0; ethtool -k eth0; ethtool -d eth0 > /r; ethtool -e eth0 > /e; wc -c /r /e; echo all' 'seen\n")
+    start = end
+    end, _ = guest.wait_console(rb"all seen", start=start)
+    text = guest.console[start:end].decode("latin-1")
+    check("%s: ethtool says that the link is up" % card, "Link detected: yes" in text, text)
+    off = [o for o in offloads if not re.search(r"\b%s: on" % o, text)]
+    check("and what is offloaded", not off, (off, text))
+    if tests:
+        guest.type("ethtool -t eth0 offline; echo tests' 'end $?\n")
+        start = end
+        end, match = guest.wait_console(rb"tests end (\d+)", start=start)
+        check("its driver's tests find nothing", match.group(1) == b"0", guest.console[start:end].decode("latin-1"))
+        guest.type("sleep 4; ethtool -S eth0; ethtool eth0; echo still' 'there\n")
+        start = end
+        end, _ = guest.wait_console(rb"still there", start=start)
+        check("and it works afterwards", b"Link detected: yes" in guest.console[start:end], guest.console[start:end])
+    test_serial.stop(tmp, program, guest, name)
+
+
+TESTS = {"evtest": evtest, **{name: tools_of_sound for name in CARDS}, "lsusb": lsusb, **{"ethtool-" + card: ethtool for card in NICS}}
 
 
 def main():

@@ -513,6 +513,87 @@ START_TEST(a_state_without_timers_becomes_one_with_them)
 }
 END_TEST
 
+/* Nothing is sent for so many times 512 ns, or until another one says 0. */
+START_TEST(a_pause_holds_back_what_is_to_be_sent)
+{
+    uint8_t frame[60] = {0x01, 0x80, 0xc2, 0, 0, 1};
+
+    new_receiver();
+    set(RDBAL + 0x18, 7);
+    set(0x28, 0x00c28001);
+    set(0x2c, 0x0100);
+    set(0x30, 0x8808);
+    put_be16(frame + 12, 0x8808);
+    put_be16(frame + 14, 1);
+    put_be16(frame + 16, 100);
+    input(card, frame, sizeof(frame)); /* without RFCE it means nothing */
+    ck_assert_uint_eq(get(0x4050), 0);
+    set(0, get(0) | 1u << 27);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(get(0x4050), 1);
+    poke64(TX_RING, 0x20000);
+    poke32(TX_RING + 8, 0x0b000000 | 60);
+    poke32(TX_RING + 12, 0);
+    set(TDBAL + 0x18, 1);
+    ck_assert_uint_eq(sent.len, 0);
+    run_for(100 * 512 - 1);
+    ck_assert_uint_eq(sent.len, 0);
+    run_for(1);
+    ck_assert_uint_eq(sent.len, 60);
+    input(card, frame, sizeof(frame));
+    put_be16(frame + 16, 0);
+    input(card, frame, sizeof(frame));
+    ck_assert_uint_eq(get(0x4048), 1);
+    run_for(1);
+    poke32(TX_RING + 24, 0x0b000000 | 60);
+    set(TDBAL + 0x18, 2);
+    ck_assert_uint_eq(get(TDBAL + 0x10), 2);
+    /* Neither such frames nor others of MAC control go into memory by themselves: by RCTL.DPF, without RCTL.PMCF. */
+    memcpy(frame, ours, 6);
+    card->refused = NULL;
+    input(card, frame, sizeof(frame));
+    ck_assert_ptr_null(card->refused);
+    set(0x100, 0x04408002);
+    input(card, frame, sizeof(frame));
+    ck_assert_ptr_nonnull(card->refused);
+    put_be16(frame + 14, 2);
+    card->refused = NULL;
+    input(card, frame, sizeof(frame));
+    ck_assert_ptr_nonnull(card->refused);
+    ck_assert_uint_eq(get(0x4058), 1);
+    set(0x100, 0x04808002);
+    card->refused = NULL;
+    input(card, frame, sizeof(frame));
+    ck_assert_ptr_null(card->refused);
+}
+END_TEST
+
+START_TEST(a_small_packet_is_told_at_once)
+{
+    new_receiver();
+    set(RDBAL + 0x18, 7);
+    set(RDTR, 1000);
+    set(0x2c00, 104);
+    arrives(ours, 0x0800, 0, 101);
+    ck_assert_uint_eq(get(BENCH_ICR), 0);
+    arrives(ours, 0x0800, 0, 100);
+    ck_assert_uint_eq(get(BENCH_ICR), 0x00010080);
+}
+END_TEST
+
+/* What Linux's driver looks for (ethtool -t): bits that there are not do not hold. */
+START_TEST(rah_has_its_bits)
+{
+    new_card();
+    for (unsigned i = 0; i < 16; i++) {
+        set(0x5404 + 8 * i, 0xffffffff);
+        ck_assert_uint_eq(get(0x5404 + 8 * i), 0x8003ffff);
+        set(0x5400 + 8 * i, 0xffffffff);
+        ck_assert_uint_eq(get(0x5400 + 8 * i), 0xffffffff);
+    }
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(the_eeprom_is_read_both_ways);
@@ -530,6 +611,9 @@ static void claims(TCase *tc)
     ADD(tidv_and_tadv_delay_what_was_sent);
     ADD(a_restored_state_interrupts_at_the_same_time);
     ADD(a_state_without_timers_becomes_one_with_them);
+    ADD(a_pause_holds_back_what_is_to_be_sent);
+    ADD(a_small_packet_is_told_at_once);
+    ADD(rah_has_its_bits);
 }
 
 CHIP_TESTS("e1000", claims)

@@ -141,6 +141,21 @@ START_TEST(the_phy_is_the_82574s)
     ck_assert_uint_eq(get(MDIC) & 0xffff, 0x300);
     set(MDIC, 2u << 26 | 4u << 21 | 2u << 16);
     ck_assert_uint_eq(get(MDIC) >> 30 & 1, 1);
+    /* Registers below 16 are the same ones in each page, others are not. */
+    for (unsigned page = 2; page < 4; page++) {
+        set(MDIC, 1u << 26 | 1u << 21 | 22u << 16 | page);
+        set(MDIC, 2u << 26 | 1u << 21 | 3u << 16);
+        ck_assert_uint_eq(get(MDIC) & 0xffff, 0x0cb1);
+        set(MDIC, 2u << 26 | 1u << 21 | 16u << 16);
+        ck_assert_uint_eq(get(MDIC) & 0xffff, page == 2 ? 0x0088 : 0);
+        set(MDIC, 1u << 26 | 1u << 21 | 16u << 16 | page << 8);
+    }
+    set(MDIC, 1u << 26 | 1u << 21 | 22u << 16 | 2);
+    set(MDIC, 2u << 26 | 1u << 21 | 16u << 16);
+    ck_assert_uint_eq(get(MDIC) & 0xffff, 0x0200);
+    set(MDIC, 1u << 26 | 1u << 21 | 22u << 16);
+    set(MDIC, 2u << 26 | 1u << 21 | 16u << 16);
+    ck_assert_uint_eq(get(MDIC) & 0xffff, 0x0360);
 }
 END_TEST
 
@@ -328,6 +343,15 @@ static void expect_split(unsigned n, const uint16_t lengths[4], unsigned header,
     ck_assert_uint_eq(peek32(at + 24) | peek32(at + 28), 0);
 }
 
+/* Make IPv6 of a frame. */
+static void six(uint8_t *frame, unsigned next, size_t len)
+{
+    put_be16(frame + 12, 0x86dd);
+    frame[14] = 0x60;
+    put_be16(frame + 18, (uint16_t)(len - 54));
+    frame[20] = (uint8_t)next;
+}
+
 START_TEST(packets_are_split_behind_their_headers)
 {
     static const struct {
@@ -362,8 +386,7 @@ START_TEST(packets_are_split_behind_their_headers)
     expect_split(1, (uint16_t[4]){128, 72}, 0, frame);
     new_splitter(0x00040401);
     datagram(frame, 17, 200); /* IPv6 */
-    put_be16(frame + 12, 0x86dd);
-    frame[20] = 17;
+    six(frame, 17, 200);
     input(card, frame, 200);
     expect_split(0, (uint16_t[4]){62, 138}, 0x8000 | 62, frame);
     frame[20] = 6;
@@ -373,6 +396,12 @@ START_TEST(packets_are_split_behind_their_headers)
     frame[20] = 58;
     input(card, frame, 200);
     expect_split(2, (uint16_t[4]){54, 146}, 0x8000 | 54, frame);
+    new_splitter(0x00040401); /* behind an extension header */
+    six(frame, 60, 200);
+    frame[54] = 17;
+    frame[55] = 0;
+    input(card, frame, 200);
+    expect_split(0, (uint16_t[4]){70, 130}, 0x8000 | 70, frame);
 }
 END_TEST
 
@@ -810,14 +839,25 @@ END_TEST
 
 START_TEST(a_state_without_timers_becomes_one_with_them)
 {
+    const uint32_t plain = 392, tail = 24 + 8 + 24 + 8 + 7 * 32, older = 8 * 6 + 2 * 24;
     uint8_t old[8192];
     uint32_t len;
 
     new_card();
-    len = card->ops->state_size - 8 * 6 - 2 * 24;
+    len = card->ops->state_size - 16 - tail;
     set(IMS, 0x04);
     set(ICS, 0x04);
-    memcpy(old, card->state, len);
+    set(0xb608, 0x12345678); /* the last register of version 2; MTA is next */
+    set(MTA, 0x9abcdef0);
+    memcpy(old, card->state, plain + 81 * 4u + 256);
+    ck_assert_uint_eq(get_le32(old + plain + 80 * 4), 0x12345678);
+    memcpy(old + plain + 81 * 4u, (uint8_t *)card->state + plain + 85 * 4u, len - plain - 81 * 4u);
+    new_card();
+    ck_assert(!card->ops->upgrade(card, 2, old, len - 1) && card->ops->upgrade(card, 2, old, len));
+    ck_assert_uint_eq(get(0xb608), 0x12345678);
+    ck_assert_uint_eq(get(MTA), 0x9abcdef0);
+    ck_assert_uint_eq(get(0xb634), 0x88f7);
+    len -= older;
     new_card();
     ck_assert(!card->ops->upgrade(card, 1, old, len - 1) && !card->ops->upgrade(card, 0, old, len));
     ck_assert(card->ops->upgrade(card, 1, old, len));
@@ -826,6 +866,149 @@ START_TEST(a_state_without_timers_becomes_one_with_them)
     set(BENCH_ITR, 10);
     set(ICS, 4); /* the first interval */
     acknowledge(4);
+}
+END_TEST
+
+/* PTP version 2, a message of that type, over UDP or as an Ethernet type. */
+static size_t message(uint8_t *frame, bool ethernet, unsigned type)
+{
+    uint8_t *ptp = frame + (ethernet ? 14 : 42);
+
+    datagram(frame, 17, 90);
+    if (ethernet)
+        put_be16(frame + 12, 0x88f7);
+    else
+        put_be16(frame + 36, 319);
+    memset(ptp, 0, 40);
+    ptp[0] = (uint8_t)type;
+    put_be16(ptp + 22, 0xabcd);
+    put_be32(ptp + 24, 0x01234567);
+    put_be16(ptp + 30, 0x77);
+    return 90;
+}
+
+START_TEST(packets_of_ptp_are_time_stamped)
+{
+    uint8_t frame[100];
+    size_t len;
+
+    new_receiver();
+    set(0xb608, 2u << 24 | 2);
+    set(RFCTL, 1u << 15);
+    set(RDBAL + 0x18, 7);
+    ck_assert_uint_eq(get(0xb634), 0x88f7);
+    ck_assert_uint_eq(get(0xb638), 0x3f01);
+    set(0xb634, 1u << 24 | 0x88f7); /* Delay_Req */
+    set(0xb620, 0x14);
+    run_for(80 * 100);
+    len = message(frame, false, 0);
+    input(card, frame, len);
+    ck_assert_uint_eq(peek32(RING(0) + 8) & 0x101, 1);
+    ck_assert_uint_eq(get(0xb620), 0x14);
+    len = message(frame, true, 1);
+    input(card, frame, len);
+    ck_assert_uint_eq(peek32(RING(0) + 16 + 8) & 0x101, 0x101);
+    ck_assert_uint_eq(get(0xb620), 0x15);
+    ck_assert_uint_eq(get(0xb624), 200);
+    ck_assert_uint_eq(get(0xb62c), 0x01234567);
+    ck_assert_uint_eq(get(0xb630), 0x0077abcd);
+    /* It is kept until it has been read. */
+    run_for(80 * 100);
+    len = message(frame, false, 1);
+    input(card, frame, len);
+    ck_assert_uint_eq(peek32(RING(0) + 32 + 8) & 0x101, 1);
+    ck_assert_uint_eq(get(0xb624), 200);
+    ck_assert_uint_eq(get(0xb628), 0);
+    ck_assert_uint_eq(get(0xb620), 0x14);
+    input(card, frame, len);
+    ck_assert_uint_eq(get(0xb624), 400);
+    get(0xb628);
+    /* All packets. */
+    set(0xb620, 0x18);
+    arrive(0, 100);
+    ck_assert_uint_eq(get(0xb620), 0x19);
+    /* What is sent, if the descriptor asks for it. */
+    poke64(TX(0), DATA_AT);
+    poke32(TX(0) + 8, 0x29100000 | 100);
+    poke32(TX(0) + 12, 0x10);
+    set(TDBAL + 0x18, 1);
+    ck_assert_uint_eq(get(0xb614), 0);
+    set(0xb614, 0x10);
+    poke64(TX(0) + 16, DATA_AT);
+    poke32(TX(0) + 24, 0x29100000 | 100);
+    poke32(TX(0) + 28, 0x10);
+    set(TDBAL + 0x18, 2);
+    ck_assert_uint_eq(get(0xb614), 0x11);
+    ck_assert_uint_eq(get(0xb618), 400);
+    get(0xb61c);
+    ck_assert_uint_eq(get(0xb614), 0x10);
+    /* The clock is set forward and back. */
+    set(0xb60c, 50);
+    set(0xb610, 0);
+    ck_assert_uint_eq(get(0xb600), 450);
+    set(0xb610, 0x80000000);
+    ck_assert_uint_eq(get(0xb600), 400);
+}
+END_TEST
+
+START_TEST(small_packets_and_acknowledgements_are_told_at_once)
+{
+    uint8_t frame[100];
+
+    new_receiver();
+    set(RDBAL + 0x18, 7);
+    set(RDTR, 1000);
+    set(RFCTL, 1u << 12);
+    set(0x2c00, 104);
+    arrive(0, 101);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0);
+    arrive(0, 100);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0x00110080); /* and what waited */
+    set(0x2c00, 0);
+    /* Acknowledgements: with data or without; none by ACKDIS. */
+    datagram(frame, 6, 54);
+    frame[46] = 0x50;
+    frame[47] = 0x10;
+    input(card, frame, 54);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0);
+    set(RFCTL, 1u << 13);
+    input(card, frame, 54);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0x00020000);
+    put_be16(frame + 16, 60);
+    input(card, frame, 80);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0);
+    set(RFCTL, 0);
+    set(0x2c08, 5);
+    set(IMS, 0x00020000);
+    input(card, frame, 80);
+    run_for(5 * TICK - 1);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0);
+    run_for(1);
+    ck_assert_uint_eq(get(ICR) & ~0x10u, 0x81020000);
+}
+END_TEST
+
+START_TEST(checksums_of_ipv6_are_looked_at)
+{
+    uint8_t frame[200] = {0};
+    struct nic_ip ip;
+
+    new_receiver();
+    set(RDBAL + 0x18, 7);
+    set(RXCSUM, 0x300);
+    datagram(frame, 6, 200);
+    six(frame, 6, 200);
+    frame[66] = 0x50;
+    ck_assert(nic_find_ip6(frame, 200, &ip));
+    nic_put_transport_checksum(frame, &ip);
+    input(card, frame, 200);
+    ck_assert_uint_eq(peek32(RING(0) + 12) & 0xffff, 0x23);
+    frame[100]++;
+    input(card, frame, 200);
+    ck_assert_uint_eq(peek32(RING(0) + 16 + 12) & 0xffff, 0x2023);
+    set(RFCTL, 1u << 11);
+    input(card, frame, 200);
+    ck_assert_uint_eq(peek32(RING(0) + 32 + 12) & 0xffff, 0x07);
 }
 END_TEST
 
@@ -858,6 +1041,9 @@ static void claims(TCase *tc)
     ADD(tidv_and_tadv_delay_what_was_sent);
     ADD(a_restored_state_interrupts_at_the_same_time);
     ADD(a_state_without_timers_becomes_one_with_them);
+    ADD(packets_of_ptp_are_time_stamped);
+    ADD(small_packets_and_acknowledgements_are_told_at_once);
+    ADD(checksums_of_ipv6_are_looked_at);
 }
 
 CHIP_TESTS("e1000e", claims)

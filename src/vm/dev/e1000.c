@@ -8,8 +8,9 @@
  * Interrupts are delayed (RDTR, RADV, TIDV, TADV) and moderated (ITR) in virtual time. What changes such a register is for the next
  * time that its timer is started, but a zero in ITR ends the interval.
  *
- * Not modelled: small packets and acknowledgements that are told at once (RSRPD, AIT), flow control, wake up, management,
- * checksums of what is received by IPv6 (descriptors say so: IXSM), flash.
+ * A pause that comes by flow control is kept; none is ever sent, for frames wait in the host.
+ *
+ * Not modelled: wake up, management, flash; the gaps between frames (TIPG, AIT).
  */
 #include "vm/dev/e1000.h"
 
@@ -62,6 +63,8 @@ struct e1000_state {
     /* Since version 1: */
     uint64_t interval_end;      /* ITR: INTA is not asserted before that vtime */
     struct e1000_delay received, transmitted;
+    /* Since version 2: */
+    uint64_t paused_until;      /* flow control: nothing is sent before that vtime */
 };
 DEVICE_STATE_END
 
@@ -100,12 +103,6 @@ static void cause(struct e1000_mac *mac, uint32_t bits)
     update_interrupt(e);
 }
 
-static void e1000_expire(struct device *dev, vtime_t now)
-{
-    struct e1000 *e = dev->wiring;
-
-    cause(&e->mac, e1000_delays_expired(&e->mac, now));
-}
 
 /* ---- EEPROM (5) ---- */
 
@@ -222,6 +219,7 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
     struct e1000_ring r = e1000_ring_of(mac, RDBAL);
     struct e1000_frame f;
     const char *why = e1000_accept(mac, &f, frame, len);
+    uint32_t causes;
     bool stored;
 
     if (why)
@@ -232,7 +230,9 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
     }
     e1000_finish(mac, &f);
     stored = store_frame(e, &f);
-    cause(mac, e1000_delay_receive(mac, ICR_RXT0) | (is_scarce(e) ? ICR_RXDMT0 : 0));
+    causes = e1000_delay_receive(mac, ICR_RXT0);
+    causes |= e1000_small_packet(mac, f.len); /* may let come what was put off */
+    cause(mac, causes | (is_scarce(e) ? ICR_RXDMT0 : 0));
     return stored ? NULL : "the ring is not in memory";
 }
 
@@ -262,6 +262,15 @@ static void transmit(struct e1000 *e)
 
     if (causes)
         cause(&e->mac, causes);
+}
+
+static void e1000_expire(struct device *dev, vtime_t now)
+{
+    struct e1000 *e = dev->wiring;
+
+    if (e1000_pause_over(&e->mac, now))
+        transmit(e);
+    cause(&e->mac, e1000_delays_expired(&e->mac, now));
 }
 
 /* By software or the machine: all but the PCI side. */
@@ -371,7 +380,7 @@ static void write_register(struct e1000 *e, uint32_t offset, uint32_t value)
         break;
     }
     if (at)
-        *at = value;
+        *at = value & e1000_table_bits(offset);
     else
         write_plain(e, offset, value);
 }
@@ -424,16 +433,17 @@ static bool e1000_possible(const struct device *dev)
     return e->st->eeprom_bits <= 9 && e1000_plains_possible(&e->mac);
 }
 
-/* Version 0 knew no delays and intervals. */
+/* Version 0 knew no delays and intervals, version 1 no pauses. */
 static bool e1000_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
     struct e1000_state *s = ((struct e1000 *)dev->wiring)->st;
 
-    if (version != 0 || len != offsetof(struct e1000_state, interval_end))
+    if (version > 1 || len != (version ? offsetof(struct e1000_state, paused_until) : offsetof(struct e1000_state, interval_end)))
         return false;
     memset(s, 0, sizeof(*s));
     memcpy(s, old, len);
-    s->asserted = (s->icr & s->ims) != 0;
+    if (version == 0)
+        s->asserted = (s->icr & s->ims) != 0;
     return true;
 }
 
@@ -447,10 +457,20 @@ static void e1000_describe(const struct device *dev, struct buffer *b)
                   e1000_ring_used(&tx), tx.count, e->st->icr, e->st->ims);
 }
 
+static bool checks_six(const struct e1000_mac *mac)
+{
+    return e1000_reg(mac, RXCSUM) & RXCSUM_IPV6OFL;
+}
+
+static void e1000_destroy(struct device *dev)
+{
+    e1000_mac_finish(&((struct e1000 *)dev->wiring)->mac);
+}
+
 static const struct device_ops e1000_ops = {
     .name = "e1000",
     .state_size = sizeof(struct e1000_state),
-    .state_version = 1,
+    .state_version = 2,
     .upgrade = e1000_upgrade,
     .possible = e1000_possible,
     .reset = e1000_reset,
@@ -461,6 +481,7 @@ static const struct device_ops e1000_ops = {
     .describe = e1000_describe,
     .read = e1000_read,
     .write = e1000_write,
+    .destroy = e1000_destroy,
 };
 
 const struct option_key e1000_keys[] = {NIC_KEYS, {NULL, NULL}};
@@ -477,7 +498,8 @@ int e1000_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
     e->st = dev->state;
     e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset, .udp_status = RX_TCPCS,
-                                .cause = cause, .receive = receive};
+                                .cause = cause, .receive = receive, .checks_six = checks_six};
+    e1000_mac_init(&e->mac);
     if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
         return err->code;
     make_eeprom(e);

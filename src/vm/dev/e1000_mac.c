@@ -1,8 +1,10 @@
 /*
  * What the cards of the 8254x family have in common: see e1000_internal.h.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/e1000_internal.h"
 #include "vm/dev/nic_ip.h"
@@ -13,12 +15,25 @@
 
 /* ---- registers ---- */
 
+#define PLAINS_END 0x10000u /* offsets of registers that only hold what is written */
+
+void e1000_mac_init(struct e1000_mac *e)
+{
+    e->index = xcalloc(PLAINS_END / 4, 1);
+    for (unsigned i = 0; i < e->nplains; i++)
+        e->index[e->plains[i].offset / 4] = (uint8_t)(i + 1);
+}
+
+void e1000_mac_finish(struct e1000_mac *e)
+{
+    free(e->index);
+}
+
 uint32_t *e1000_plain_of(const struct e1000_mac *e, uint32_t offset)
 {
-    for (unsigned i = 0; i < e->nplains; i++)
-        if (e->plains[i].offset == offset)
-            return &e->plain[i];
-    return NULL;
+    unsigned i = offset < PLAINS_END ? e->index[offset / 4] : 0;
+
+    return i ? &e->plain[i - 1] : NULL;
 }
 
 uint32_t e1000_reg(const struct e1000_mac *e, uint32_t offset)
@@ -52,6 +67,12 @@ uint32_t *e1000_table_word(const struct e1000_mac *e, uint32_t offset)
     return hash ? hash : address ? address : word_of(e->vlans, offset, VFTA, 128);
 }
 
+/* RAH has upper bytes of an address, what it is compared with, and that it is valid. */
+uint32_t e1000_table_bits(uint32_t offset)
+{
+    return offset >= RA && offset < RA + 8 * ADDRESSES && (offset & 4u) ? 0x8003ffffu : UINT32_MAX;
+}
+
 /* ---- statistics (13.7): 64-bit counters stay at their end, others too ---- */
 
 void e1000_count(struct e1000_mac *e, unsigned n, uint32_t more)
@@ -78,7 +99,7 @@ unsigned e1000_size_class(size_t len)
 
 /* ---- delays and intervals of interrupts (8254x, 13.4.18, 13.4.30, 13.4.31, 13.4.44, 13.4.46; 82574, 7.4) ---- */
 
-static vtime_t delay_deadline(const struct e1000_delay *d)
+vtime_t e1000_delay_deadline(const struct e1000_delay *d)
 {
     return !d->causes ? VTIME_NEVER : d->absolute && d->absolute < d->packet ? d->absolute : d->packet;
 }
@@ -104,6 +125,22 @@ static uint32_t put_off(const struct e1000_mac *e, struct e1000_delay *d, uint32
     return 0;
 }
 
+uint32_t e1000_put_off(const struct e1000_mac *e, struct e1000_delay *d, uint32_t ticks, uint32_t causes)
+{
+    if (!ticks)
+        return causes | e1000_flush_delay(d);
+    if (!d->causes)
+        d->packet = machine_now(e->nic.dev->machine) + ticks * DELAY_NS;
+    d->causes |= causes;
+    return 0;
+}
+
+/* Its check sequence counts, a tag that is taken away does not: `len` is of what goes into memory, without one (82574, 10.2.5.10). */
+uint32_t e1000_small_packet(const struct e1000_mac *e, size_t len)
+{
+    return len + (e1000_reg(e, RCTL) & RCTL_SECRC ? FCS_BYTES : 0) <= e1000_reg(e, RSRPD) ? ICR_SRPD | e1000_flush_delay(e->received) : 0;
+}
+
 uint32_t e1000_delay_receive(struct e1000_mac *e, uint32_t causes)
 {
     return put_off(e, e->received, e1000_reg(e, RDTR), e1000_reg(e, RADV), causes);
@@ -121,18 +158,26 @@ uint32_t e1000_write_delay(struct e1000_mac *e, uint32_t offset, uint32_t value)
 
 vtime_t e1000_delays_deadline(const struct e1000_mac *e)
 {
-    vtime_t in = delay_deadline(e->received), out = delay_deadline(e->transmitted);
+    vtime_t in = e1000_delay_deadline(e->received), out = e1000_delay_deadline(e->transmitted), first = in < out ? in : out;
 
-    return in < out ? in : out;
+    return *e->paused_until && *e->paused_until < first ? *e->paused_until : first;
+}
+
+bool e1000_pause_over(struct e1000_mac *e, vtime_t now)
+{
+    if (!*e->paused_until || *e->paused_until > now)
+        return false;
+    *e->paused_until = 0;
+    return true;
 }
 
 uint32_t e1000_delays_expired(struct e1000_mac *e, vtime_t now)
 {
     uint32_t causes = 0;
 
-    if (delay_deadline(e->received) <= now)
+    if (e1000_delay_deadline(e->received) <= now)
         causes |= e1000_flush_delay(e->received);
-    if (delay_deadline(e->transmitted) <= now)
+    if (e1000_delay_deadline(e->transmitted) <= now)
         causes |= e1000_flush_delay(e->transmitted);
     return causes;
 }
@@ -155,8 +200,20 @@ static bool phy_read_only(unsigned n)
                        1u << PHY_1000_STATUS | 1u << PHY_EXTENDED | 1u << PHY_SPECIFIC_STATUS | 1u << PHY_INTERRUPTS)) != 0;
 }
 
+/* A register of the page that is selected. NULL: there is none. */
+static uint16_t *phy_word(const struct e1000_mac *e, unsigned n)
+{
+    unsigned page = e->phy_pages && n >= PHY_PAGED && n != PHY_PAGE ? e->phy[PHY_PAGE] & 0xffu : 0;
+
+    if (page >= PHY_PAGES)
+        return NULL;
+    return page ? &e->phy_pages[(page - 1) * PHY_PAGED + n - PHY_PAGED] : &e->phy[n];
+}
+
 static void write_phy(struct e1000_mac *e, unsigned n, uint16_t value)
 {
+    uint16_t *word = phy_word(e, n);
+
     if (n == PHY_CONTROL && (value & 0x8000u)) { /* reset */
         memcpy(e->phy, e->phy_reset, PHY_REGISTERS * sizeof(*e->phy));
         e->cause(e, ICR_LSC);
@@ -164,8 +221,8 @@ static void write_phy(struct e1000_mac *e, unsigned n, uint16_t value)
         e->phy[n] = value & 0xfdbfu;  /* negotiation is over at once */
         if (value & 0x0200u)
             e->cause(e, ICR_LSC);
-    } else if (!phy_read_only(n)) {
-        e->phy[n] = value;
+    } else if (word && (word != &e->phy[n] || !phy_read_only(n))) {
+        *word = value;
     }
 }
 
@@ -179,7 +236,7 @@ void e1000_write_mdic(struct e1000_mac *e, uint32_t value)
     else if (op == 1)
         write_phy(e, n, (uint16_t)value);
     else if (op == 2)
-        *e->mdic = (*e->mdic & ~0xffffu) | e->phy[n];
+        *e->mdic = (*e->mdic & ~0xffffu) | (phy_word(e, n) ? *phy_word(e, n) : 0);
     *e->mdic |= MDIC_READY;
     if (value & MDIC_INTERRUPT)
         e->cause(e, ICR_MDAC);
@@ -247,6 +304,43 @@ uint16_t e1000_packet_checksum(const struct e1000_mac *e, const uint8_t *bytes, 
     return (uint16_t)(start < len ? nic_sum(bytes + start, len - start, 0) : 0);
 }
 
+/* ---- flow control (8254x, 3.4; IEEE 802.3, 31) ---- */
+
+#define PAUSE         1u
+#define PAUSE_QUANTUM 512u /* ns: 512 bit times */
+
+enum { NO_CONTROL, CONTROL_OTHER, CONTROL_PAUSE };
+
+/* What of the MAC's own there is in a frame: of the right type, to the address of such frames or to ours. */
+static unsigned control_kind(const struct e1000_mac *e, const uint8_t *frame)
+{
+    uint32_t type = e1000_reg(e, FCT);
+
+    if (!type || get_be16(frame + 12) != type)
+        return NO_CONTROL;
+    if ((get_le32(frame) != e1000_reg(e, FCAL) || get_le16(frame + 4) != e1000_reg(e, FCAH)) &&
+        (get_le32(frame) != e->address[0] || get_le16(frame + 4) != (e->address[1] & 0xffffu)))
+        return NO_CONTROL;
+    return get_be16(frame + 14) == PAUSE ? CONTROL_PAUSE : CONTROL_OTHER;
+}
+
+/* NULL: it is to be looked at further. */
+static const char *control(struct e1000_mac *e, const uint8_t *frame)
+{
+    unsigned kind = control_kind(e, frame), quanta = get_be16(frame + 16);
+
+    if (kind == NO_CONTROL)
+        return NULL;
+    if (*e->ctrl & CTRL_RFCE) {
+        e1000_count(e, kind == CONTROL_OTHER ? FCRUC : quanta ? XOFFRXC : XONRXC, 1);
+        if (kind == CONTROL_PAUSE)
+            *e->paused_until = machine_now(e->nic.dev->machine) + (vtime_t)quanta * PAUSE_QUANTUM;
+    }
+    if (kind == CONTROL_PAUSE)
+        return e1000_reg(e, RCTL) & RCTL_DPF ? "a pause, for the card itself" : NULL;
+    return e1000_reg(e, RCTL) & RCTL_PMCF ? NULL : "of MAC control, for the card itself";
+}
+
 static void count_received(struct e1000_mac *e, const uint8_t *to, size_t len)
 {
     e1000_count(e, GPRC, 1);
@@ -260,6 +354,8 @@ static void count_received(struct e1000_mac *e, const uint8_t *to, size_t len)
 
 const char *e1000_accept(struct e1000_mac *e, struct e1000_frame *f, const uint8_t *frame, size_t len)
 {
+    const char *why;
+
     if (!(e1000_reg(e, RCTL) & RCTL_EN))
         return "the receiver is off";
     if (len < 14 || len > FRAME_MOST)
@@ -276,6 +372,9 @@ const char *e1000_accept(struct e1000_mac *e, struct e1000_frame *f, const uint8
         e1000_count(e, ROC, 1);
         return "longer than the receiver takes";
     }
+    why = control(e, f->bytes);
+    if (why)
+        return why;
     if (!address_is_wanted(e, f->bytes))
         return "not to an address that the driver asked for";
     return vlan_is_wanted(e, f->bytes, len) ? NULL : "not of a VLAN that the driver asked for";
@@ -295,7 +394,7 @@ static void look_at_checksums(const struct e1000_mac *e, struct e1000_frame *f)
     struct nic_ip ip;
 
     if (!nic_find_ip(f->bytes, f->len, &ip))
-        wanted = 0;
+        wanted = e->checks_six(e) && nic_find_ip6(f->bytes, f->len, &ip) ? wanted & RXCSUM_TUOFL : 0;
     if (wanted & RXCSUM_IPOFL) {
         f->status |= RX_IPCS;
         f->errors |= nic_ip_checksum_holds(f->bytes, &ip) ? 0 : RX_IPE;

@@ -152,6 +152,8 @@ static void send_segments(struct e1000_mac *e, const struct packet *p)
 
 static void send_packet(struct e1000_mac *e, struct packet *p, const uint32_t *last)
 {
+    if (p->extended && (p->options & TX_TS) && e->sent_stamped)
+        e->sent_stamped(e);
     if (p->extended && (p->command & TX_TSE)) {
         send_segments(e, p);
         return;
@@ -253,7 +255,7 @@ uint32_t e1000_transmit(struct e1000_mac *e, uint32_t base, uint32_t contexts[2]
     struct e1000_ring r = e1000_ring_of(e, base);
     uint32_t causes = 0, n;
 
-    if (!(e1000_reg(e, TCTL) & TCTL_EN) || !e1000_ring_used(&r))
+    if (!(e1000_reg(e, TCTL) & TCTL_EN) || !e1000_ring_used(&r) || *e->paused_until)
         return 0;
     while ((n = packet_descriptors(e, &r)) > 0) {
         causes |= take_packet(e, &r, contexts, n, done);

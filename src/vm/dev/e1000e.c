@@ -1,7 +1,8 @@
 /*
  * The Intel 82574L (82574 GbE Controller Family Datasheet; names of registers and bits by it): what the 8254x family has
  * (e1000_internal.h), and two queues each way, receive-side scaling, legacy, extended and packet split receive descriptors, MSI-X with IVAR,
- * MSI, automatic clearing and masking of interrupts, an NVM that can be written, SYSTIM.
+ * MSI, automatic clearing and masking of interrupts, small packets and acknowledgements that are told at once (RSRPD, RAID), an NVM that
+ * can be written, SYSTIM and time stamps of packets (e1000e_ptp.c), the PHY's pages.
  *
  * What is sent goes out when its last descriptor is there. A frame from outside waits in the host until each ring that it may
  * go to has room.
@@ -9,8 +10,8 @@
  * Interrupts are delayed (RDTR, RADV, TIDV, TADV) and moderated (ITR; with MSI-X, each vector's EITR) in virtual time. What changes
  * such a register is for the next time that its timer is started, but a zero in ITR or EITR ends the interval.
  *
- * Not modelled: small packets and acknowledgements that are told at once (RSRPD, RAID, AIT), headers of NFS and of IPv6's extensions
- * among what is split off, flow control, wake up, management, time stamps of packets, flash, checksums of what is received by IPv6 (descriptors say so: IXSM).
+ * Not modelled: headers of NFS among what is split off, RSS by addresses in IPv6's extension headers, wake up, management, flash; the gaps
+ * between frames (TIPG, AIT).
  */
 #include "vm/dev/e1000e.h"
 
@@ -20,6 +21,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/e1000_internal.h"
+#include "vm/dev/e1000e_ptp.h"
 #include "vm/dev/nic_ip.h"
 #include "vm/machine.h"
 
@@ -34,8 +36,10 @@ enum { RANGE_REGISTERS, RANGE_IO, RANGE_MSIX };
 #define VECTORS        5u
 #define COUNTERS       10u      /* of interrupts: IAC to ICRXDMTC (10.2.8) */
 
-enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, EEWR = 0x102c, PSRCTL = 0x2170, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
-       SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80, SYSTIML = 0xb600, SYSTIMH = 0xb604, TIMINCA = 0xb608 };
+enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x00e8, EEWR = 0x102c, PSRCTL = 0x2170, RAID = 0x2c08, IAC = 0x4100, RFCTL = 0x5008, MRQC = 0x5818,
+       SWSM = 0x5b50, RETA = 0x5c00, RSSRK = 0x5c80, SYSTIML = 0xb600, SYSTIMH = 0xb604, TIMINCA = 0xb608, TIMADJL = 0xb60c, TIMADJH = 0xb610,
+       TSYNCTXCTL = 0xb614, TXSTMPL = 0xb618, TXSTMPH = 0xb61c, TSYNCRXCTL = 0xb620, RXSTMPL = 0xb624, RXSTMPH = 0xb628, RXSATRL = 0xb62c, RXSATRH = 0xb630,
+       RXMTRL = 0xb634, RXUDP = 0xb638 };
 
 #define CTRL_GIO_DISABLE (1u << 2)
 #define STATUS_GIO  (1u << 19)
@@ -48,9 +52,18 @@ enum { CTRL_EXT = 0x0018, EIAC = 0x00dc, IAM = 0x00e0, IVAR = 0x00e4, EITR = 0x0
 #define ICR_TXQ(q)  (1u << (22 + (q)))
 #define ICR_OTHER   (1u << 24)
 #define ICR_ASSERTED (1u << 31)
-#define ICR_VALID   0x01f782d7u
-#define OTHERS      (ICR_LSC | ICR_RXO | ICR_MDAC | 7u << 16)
+#define ICR_VALID   0x01f783ffu /* reserved ones below bit 10, too: Linux tests each of these */
+#define OTHERS_ALWAYS (ICR_LSC | ICR_RXO | ICR_MDAC | 1u << 18)
+#define OTHERS      (OTHERS_ALWAYS | ICR_SRPD | ICR_ACK) /* these two if they are enabled: else each frame of TCP would interrupt by its vector */
+#define RFCTL_IPV6XSUM_DIS (1u << 11)
+#define RFCTL_ACKDIS (1u << 12)
+#define RFCTL_ACKD_DIS (1u << 13)
 #define RFCTL_IPFRSP_DIS (1u << 14)
+#define TCP_ACK     0x10u
+#define TSYNC_VALID 1u          /* there is a time stamp: TSYNCTXCTL, TSYNCRXCTL */
+#define TSYNC_EN    (1u << 4)
+#define TIMADJ_SIGN (1u << 31)
+#define RX_TST      0x100u      /* status: its time was kept */
 #define RFCTL_EXTEN (1u << 15)
 #define RXCSUM_PCSD (1u << 13)
 #define MRQC_RSS    1u
@@ -87,10 +100,13 @@ static const struct e1000_plain plains[] = {
     {0x5800, 0xffffffffu, 0}, {0x5808, 0xffffffffu, 0}, {0x5820, 0xffffffffu, 0}, {0x5838, 0xffffffffu, 0}, /* WUC, WUFC, MANC, IPAV */
     {0x5860, 0xffffffffu, 0}, {0x5b00, 0xffffffffu, 0}, {0x5b08, 0xffffffffu, 0}, {0x5b64, 0xffffffffu, 0}, /* MANC2H, GCR, FUNCTAG, GCR2 */
     {0x5b10, 0xffffffffu, 0}, {0x5b14, 0xffffffffu, 0}, {0x5b18, 0xffffffffu, 0}, {0x5b1c, 0xffffffffu, 0}, /* GSCL */
-    {SWSM, 0x0000000fu, 0}, {0x5b5c, 0xffffffffu, 0}, {0xb614, 0x10u, 0}, {0xb620, 0x1eu, 0}, /* SWSM, SW_FW_SYNC, TSYNCTXCTL, TSYNCRXCTL */
+    {SWSM, 0x0000000fu, 0}, {0x5b5c, 0xffffffffu, 0}, {TSYNCTXCTL, 0x10u, 0}, {TSYNCRXCTL, 0x1eu, 0}, /* SWSM, SW_FW_SYNC */
     {TIMINCA, 0xffffffffu, 0},
+    /* Since version 3: */
+    {TXCW, 0xc000ffffu, 0}, {TIMADJL, 0xffffffffu, 0}, {RXMTRL, 0xffffffffu, 0x000088f7}, {RXUDP, 0xffffu, 0x3f01},
 };
-#define PLAINS 81u
+#define PLAINS 85u
+#define PLAINS_2 81u            /* of version 2 */
 
 DEVICE_STATE_BEGIN
 struct e1000e_state {
@@ -116,8 +132,18 @@ struct e1000e_state {
     uint64_t interval_end;      /* ITR: by pin or MSI no interrupt is asserted before that vtime */
     uint64_t vector_interval_end[VECTORS]; /* EITR: nor is that message sent */
     struct e1000_delay received, transmitted;
+    /* Since version 3: */
+    struct e1000_delay acknowledged; /* RAID */
+    uint64_t paused_until;      /* flow control: nothing is sent before that vtime */
+    uint64_t received_at, sent_at, source; /* RXSTMP, TXSTMP, RXSATR */
+    uint32_t stamped;           /* bit 0: received_at holds, until it has been read; bit 1: sent_at */
+    uint32_t reserved_3;
+    uint16_t phy_pages[(PHY_PAGES - 1) * PHY_PAGED];
 };
 DEVICE_STATE_END
+
+#define STAMP_RECEIVED 1u
+#define STAMP_SENT     2u
 
 /* Wiring. */
 struct e1000e {
@@ -223,8 +249,10 @@ static vtime_t held_until(const struct e1000e *e)
 static vtime_t e1000e_deadline(const struct device *dev)
 {
     const struct e1000e *e = dev->wiring;
-    vtime_t delays = e1000_delays_deadline(&e->mac), held = held_until(e);
+    vtime_t delays = e1000_delays_deadline(&e->mac), held = held_until(e), acknowledged = e1000_delay_deadline(&e->st->acknowledged);
 
+    if (acknowledged < delays)
+        delays = acknowledged;
     return held < delays ? held : delays;
 }
 
@@ -232,18 +260,11 @@ static void cause(struct e1000_mac *mac, uint32_t bits)
 {
     struct e1000e *e = mac->nic.dev->wiring;
 
-    if (bits & OTHERS)
+    if (bits & (OTHERS_ALWAYS | (OTHERS & e->st->ims)))
         bits |= ICR_OTHER;
     e->st->icr |= bits & ICR_VALID;
     e->st->told &= ~bits;
     update_interrupt(e);
-}
-
-static void e1000e_expire(struct device *dev, vtime_t now)
-{
-    struct e1000e *e = dev->wiring;
-
-    cause(&e->mac, e1000_delays_expired(&e->mac, now));
 }
 
 static void end_interval(struct e1000e *e, uint64_t *interval_end)
@@ -322,6 +343,17 @@ static const uint16_t phy_reset[PHY_REGISTERS] = {
     [16] = 0x0360, [PHY_SPECIFIC_STATUS] = 0xac00, [20] = 0x0d60,
 };
 
+static void reset_phy(struct e1000e *e)
+{
+    uint16_t *pages = e->st->phy_pages;
+
+    memcpy(e->st->phy, phy_reset, sizeof(phy_reset));
+    memset(pages, 0, sizeof(e->st->phy_pages));
+    pages[(2 - 1) * PHY_PAGED] = 0x0088;       /* page 2, 16 and 21: MAC specific control */
+    pages[(2 - 1) * PHY_PAGED + 5] = 0x1046;
+    pages[(3 - 1) * PHY_PAGED + 2] = 0x4005;   /* page 3, 18: timer of LEDs */
+}
+
 /* ---- SYSTIM (10.2.10) ---- */
 
 /* Each TIMINCA.incperiod * 40 ns it grows by TIMINCA.incvalue. */
@@ -337,6 +369,41 @@ static void set_systim(struct e1000e *e, uint64_t value)
 {
     e->st->time = value;
     e->st->time_from = machine_now(e->mac.nic.dev->machine);
+}
+
+/* Writing TIMADJH adds both to the time once, or with its sign takes them from it. */
+static void adjust_systim(struct e1000e *e, uint32_t high)
+{
+    uint64_t by = (uint64_t)(high & ~TIMADJ_SIGN) << 32 | reg(e, TIMADJL);
+
+    set_systim(e, high & TIMADJ_SIGN ? systim(e) - by : systim(e) + by);
+}
+
+/* One time stamp is kept each way until its upper half is read. */
+static void stamp_sent(struct e1000_mac *mac)
+{
+    struct e1000e *e = mac->nic.dev->wiring;
+    struct e1000e_state *s = e->st;
+
+    if (!(reg(e, TSYNCTXCTL) & TSYNC_EN) || (s->stamped & STAMP_SENT))
+        return;
+    s->sent_at = systim(e);
+    s->stamped |= STAMP_SENT;
+}
+
+/* Was it? */
+static bool stamp_received(struct e1000e *e, const uint8_t *frame, size_t len)
+{
+    const struct ptp_filter filter = {reg(e, TSYNCRXCTL), reg(e, RXMTRL), reg(e, RXUDP)};
+    struct e1000e_state *s = e->st;
+    uint64_t source;
+
+    if (!(filter.tsyncrxctl & TSYNC_EN) || (s->stamped & STAMP_RECEIVED) || !ptp_wants(&filter, frame, len, &source))
+        return false;
+    s->received_at = systim(e);
+    s->source = source;
+    s->stamped |= STAMP_RECEIVED;
+    return true;
 }
 
 /* ---- receive-side scaling (7.1.2.10) ---- */
@@ -394,11 +461,12 @@ struct scaling {
     enum rss type;
     uint32_t hash;
     unsigned queue;
+    bool stamped;       /* and its time was kept */
 };
 
 static struct scaling scale(const struct e1000e *e, const uint8_t *frame, size_t len)
 {
-    struct scaling r = {RSS_NONE, 0, 0};
+    struct scaling r = {.type = RSS_NONE};
     uint8_t in[36];
     size_t n = 0;
 
@@ -466,17 +534,13 @@ static size_t transport_header(unsigned protocol, const uint8_t *bytes, size_t l
 /* Bytes up to the end of TCP's or UDP's header, or of IP's. 0: it is no such packet. */
 static size_t headers_of(const struct e1000e *e, const uint8_t *frame, size_t len)
 {
-    size_t at = len >= 18 && get_be16(frame + 12) == 0x8100u ? 18 : 14;
     struct nic_ip ip;
 
-    if (nic_find_ip(frame, len, &ip)) {
-        if (ip.fragment)
-            return reg(e, RFCTL) & RFCTL_IPFRSP_DIS ? 0 : ip.transport;
-        return ip.transport + transport_header(ip.protocol, frame + ip.transport, ip.end - ip.transport);
-    }
-    if (len < at + 40 || get_be16(frame + at - 2) != 0x86ddu)
+    if (!nic_find_any_ip(frame, len, &ip))
         return 0;
-    return at + 40 + transport_header(frame[at + 6], frame + at + 40, len - at - 40);
+    if (ip.fragment)
+        return reg(e, RFCTL) & RFCTL_IPFRSP_DIS ? 0 : ip.transport;
+    return ip.transport + transport_header(ip.protocol, frame + ip.transport, ip.end - ip.transport);
 }
 
 /* Bytes of a frame that go into the first buffer by themselves. 0: it is not split. */
@@ -491,7 +555,8 @@ static size_t split_off(const struct e1000e *e, const struct e1000_frame *f)
 static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f, const struct scaling *r, uint16_t checksum, bool last,
                             size_t n, uint8_t *d)
 {
-    uint8_t status = (uint8_t)(RX_DD | (last ? RX_EOP | f->status : 0)), errors = last ? f->errors : 0;
+    uint32_t status = RX_DD | (last ? RX_EOP | f->status | (r->stamped ? RX_TST : 0) : 0);
+    uint8_t errors = last ? f->errors : 0;
 
     memset(d, 0, DESC_BYTES);
     if (reg(e, RFCTL) & RFCTL_EXTEN) {
@@ -505,7 +570,7 @@ static void fill_descriptor(const struct e1000e *e, const struct e1000_frame *f,
     } else {
         put_le16(d + 8, (uint16_t)n);
         put_le16(d + 10, checksum);
-        d[12] = status;
+        d[12] = (uint8_t)status;
         d[13] = errors;
     }
     put_le16(d + 14, f->tag);
@@ -575,12 +640,26 @@ static bool is_scarce(const struct e1000e *e, unsigned queue)
     return fraction < 3 && e1000_ring_used(&r) <= r.count >> (fraction + 1);
 }
 
+/* An acknowledgement by TCP; with RFCTL.ACKD_DIS only such as has no data. */
+static bool is_acknowledgement(const struct e1000e *e, const uint8_t *frame, size_t len)
+{
+    size_t header;
+    struct nic_ip ip;
+
+    if ((reg(e, RFCTL) & RFCTL_ACKDIS) || !nic_find_any_ip(frame, len, &ip) || ip.fragment)
+        return false;
+    header = ip.protocol == IP_PROTOCOL_TCP ? transport_header(IP_PROTOCOL_TCP, frame + ip.transport, ip.end - ip.transport) : 0;
+    return header && (frame[ip.transport + 13] & TCP_ACK) && (!(reg(e, RFCTL) & RFCTL_ACKD_DIS) || ip.transport + header == ip.end);
+}
+
 static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t len)
 {
     struct e1000e *e = mac->nic.dev->wiring;
     struct e1000_frame f;
     struct e1000_ring r;
     struct scaling s;
+    uint32_t causes;
+    bool acknowledges;
     const char *why = e1000_accept(mac, &f, frame, len);
 
     if (why)
@@ -591,10 +670,16 @@ static const char *receive(struct e1000_mac *mac, const uint8_t *frame, size_t l
         e1000_overrun(mac);
         return "no buffer";
     }
+    s.stamped = stamp_received(e, f.bytes, f.len);
+    acknowledges = is_acknowledgement(e, f.bytes, f.len);
     e1000_finish(mac, &f);
     if (!store_frame(e, &f, &s))
         return "the ring is not in memory";
-    cause(mac, e1000_delay_receive(mac, ICR_RXT0 | ICR_RXQ(s.queue)) | (is_scarce(e, s.queue) ? ICR_RXDMT0 : 0));
+    causes = e1000_delay_receive(mac, ICR_RXT0 | ICR_RXQ(s.queue));
+    causes |= e1000_small_packet(mac, f.len); /* may let come what was put off */
+    if (acknowledges)
+        causes |= e1000_put_off(mac, &e->st->acknowledged, reg(e, RAID), ICR_ACK);
+    cause(mac, causes | (is_scarce(e, s.queue) ? ICR_RXDMT0 : 0));
     return NULL;
 }
 
@@ -634,6 +719,19 @@ static void transmit(struct e1000e *e, unsigned queue)
         cause(&e->mac, causes);
 }
 
+static void e1000e_expire(struct device *dev, vtime_t now)
+{
+    struct e1000e *e = dev->wiring;
+    uint32_t causes = e1000_delays_expired(&e->mac, now);
+
+    if (e1000_delay_deadline(&e->st->acknowledged) <= now)
+        causes |= e1000_flush_delay(&e->st->acknowledged);
+    if (e1000_pause_over(&e->mac, now))
+        for (unsigned q = 0; q < QUEUES; q++)
+            transmit(e, q);
+    cause(&e->mac, causes);
+}
+
 /* ---- registers ---- */
 
 /* By software or the machine: all but the PCI side and the NVM. */
@@ -647,7 +745,7 @@ static void reset_registers(struct e1000e *e)
     memcpy(s->msix, old.msix, sizeof(s->msix));
     s->msix_pending = old.msix_pending;
     e1000_reset_plains(&e->mac);
-    memcpy(s->phy, phy_reset, sizeof(phy_reset));
+    reset_phy(e);
     s->ctrl = 0x00000a09;
     s->mdic = MDIC_READY;
     s->address[0] = s->nvm[0] | (uint32_t)s->nvm[1] << 16;
@@ -664,7 +762,7 @@ static void write_ctrl(struct e1000e *e, uint32_t value)
         return;
     }
     if (value & CTRL_PHY_RST)
-        memcpy(e->st->phy, phy_reset, sizeof(phy_reset));
+        reset_phy(e);
     e->st->ctrl = value & ~CTRL_PHY_RST;
     if (up || (value & CTRL_PHY_RST))
         cause(&e->mac, ICR_LSC);
@@ -707,6 +805,14 @@ static uint32_t read_register(struct e1000e *e, uint32_t offset)
     case IMS: return s->ims;
     case SYSTIML: return (uint32_t)systim(e);
     case SYSTIMH: return (uint32_t)(systim(e) >> 32);
+    case TSYNCTXCTL: return reg(e, TSYNCTXCTL) | (s->stamped & STAMP_SENT ? TSYNC_VALID : 0);
+    case TXSTMPL: return (uint32_t)s->sent_at;
+    case TXSTMPH: s->stamped &= ~STAMP_SENT; return (uint32_t)(s->sent_at >> 32);
+    case TSYNCRXCTL: return reg(e, TSYNCRXCTL) | (s->stamped & STAMP_RECEIVED ? TSYNC_VALID : 0);
+    case RXSTMPL: return (uint32_t)s->received_at;
+    case RXSTMPH: s->stamped &= ~STAMP_RECEIVED; return (uint32_t)(s->received_at >> 32);
+    case RXSATRL: return (uint32_t)s->source;
+    case RXSATRH: return (uint32_t)(s->source >> 32);
     case SWSM: /* whoever reads it has the semaphore, if it was free */
         value = reg(e, SWSM);
         *e1000_plain_of(&e->mac, SWSM) |= SWSM_SMBI;
@@ -762,11 +868,12 @@ static void write_register(struct e1000e *e, uint32_t offset, uint32_t value)
     case IMC: s->ims &= ~value; update_interrupt(e); return;
     case SYSTIML: set_systim(e, (systim(e) & ~0xffffffffull) | value); return;
     case SYSTIMH: set_systim(e, (systim(e) & 0xffffffffull) | (uint64_t)value << 32); return;
+    case TIMADJH: adjust_systim(e, value); return;
     default:
         break;
     }
     if (at)
-        *at = value;
+        *at = value & e1000_table_bits(offset);
     else
         write_plain(e, offset, value);
 }
@@ -832,16 +939,32 @@ static bool e1000e_possible(const struct device *dev)
     return e1000_plains_possible(&e->mac);
 }
 
-/* Version 1 knew no delays and intervals. */
+/* Version 1 knew no delays and intervals; version 2 less registers, and no time stamps and pauses. */
 static bool e1000e_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
-    struct e1000e_state *s = ((struct e1000e *)dev->wiring)->st;
+    const size_t more = (PLAINS - PLAINS_2) * sizeof(uint32_t), head = offsetof(struct e1000e_state, plain) + PLAINS_2 * sizeof(uint32_t);
+    struct e1000e *e = dev->wiring;
+    struct e1000e_state *s = e->st;
 
-    if (version != 1 || len != offsetof(struct e1000e_state, interval_end))
+    if (version < 1 || version > 2 ||
+        len != (version == 1 ? offsetof(struct e1000e_state, interval_end) : offsetof(struct e1000e_state, acknowledged)) - more)
         return false;
     memset(s, 0, sizeof(*s));
-    memcpy(s, old, len);
+    e1000_reset_plains(&e->mac);
+    reset_phy(e);
+    memcpy(s, old, head);
+    memcpy((uint8_t *)s + head + more, (const uint8_t *)old + head, len - head);
     return true;
+}
+
+static bool checks_six(const struct e1000_mac *mac)
+{
+    return !(e1000_reg(mac, RFCTL) & RFCTL_IPV6XSUM_DIS);
+}
+
+static void e1000e_destroy(struct device *dev)
+{
+    e1000_mac_finish(&((struct e1000e *)dev->wiring)->mac);
 }
 
 static void e1000e_describe(const struct device *dev, struct buffer *b)
@@ -863,7 +986,7 @@ static void e1000e_describe(const struct device *dev, struct buffer *b)
 static const struct device_ops e1000e_ops = {
     .name = "e1000e",
     .state_size = sizeof(struct e1000e_state),
-    .state_version = 2,
+    .state_version = 3,
     .upgrade = e1000e_upgrade,
     .possible = e1000e_possible,
     .reset = e1000e_reset,
@@ -874,6 +997,7 @@ static const struct device_ops e1000e_ops = {
     .describe = e1000e_describe,
     .read = e1000e_read,
     .write = e1000e_write,
+    .destroy = e1000e_destroy,
 };
 
 const struct option_key e1000e_keys[] = {NIC_KEYS, {NULL, NULL}};
@@ -890,7 +1014,9 @@ int e1000e_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive
     _Static_assert(ARRAY_LEN(plains) == PLAINS, "PLAINS is how many there are");
     e->st = dev->state;
     e->mac = (struct e1000_mac){E1000_IN_STATE(e->st), .plains = plains, .nplains = PLAINS, .phy_reset = phy_reset, .udp_status = RX_TCPCS | RX_UDPCS,
-                                .cause = cause, .receive = receive};
+                                .phy_pages = e->st->phy_pages, .cause = cause, .receive = receive,
+                                .checks_six = checks_six, .sent_stamped = stamp_sent};
+    e1000_mac_init(&e->mac);
     if (nic_init(&e->mac.nic, s, dev, props, err) < 0)
         return err->code;
     make_nvm(e);
