@@ -90,6 +90,8 @@ void i386_mode_changed(struct i386_cpu *c)
         for (unsigned r = EAX; r <= EDI; r++)
             c->st->gpr[r] = (uint32_t)c->st->gpr[r];
         c->st->rip = (uint32_t)c->st->rip;
+        /* Outside 64-bit mode 32 bits of a temporary are written, and helpers read all of it. */
+        memset(c->st->t, 0, sizeof c->st->t);
     }
     ucpu_set_va_bits(&c->u, i386_long(c->st) ? 64 : 32);
     ucpu_set_tlb_mode(&c->u, i386_regime(c->st));

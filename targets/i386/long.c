@@ -217,6 +217,15 @@ static bool syscall_exists(const struct i386_cpu *c)
     return (s->efer & EFER_SCE) && i386_protected(s) && !i386_vm86(s) && (c->model->amd || i386_64bit(s));
 }
 
+/* Of SYSCALL and SYSRET it is the TF which they leave that traps behind them: a kernel's entry, which SFMASK takes TF from, is not
+ * stepped, and SYSRET to a program that is stepped traps before the program's first instruction. */
+static void trap_by_new_tf(struct i386_state *s)
+{
+    s->tf_latched &= ~(uint32_t)(I386_LATCH_TF_SET | I386_LATCH_TF_CLEAR);
+    if (s->eflags & EFLAGS_TF)
+        s->pending_db |= DR6_BS;
+}
+
 int i386_op_syscall(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -236,6 +245,7 @@ int i386_op_syscall(struct ucpu *u, const struct uop *op)
     } else {
         i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
     }
+    trap_by_new_tf(s);
     i386_load_flat(&s->seg[SEG_CS], cs, 0xb, 0, is_long ? SEG_ATTR_L : SEG_ATTR_DB);
     i386_load_flat(&s->seg[SEG_SS], (uint16_t)(cs + 8), 3, 0, SEG_ATTR_DB);
     s->cpl = 0;
@@ -260,6 +270,7 @@ int i386_op_sysret(struct ucpu *u, const struct uop *op)
         i386_set_eflags(c, (uint32_t)s->gpr[11], SYSRET_FLAGS);
     else
         s->eflags |= EFLAGS_IF;
+    trap_by_new_tf(s);
     if (op->b)
         i386_load_flat(&s->seg[SEG_CS], (uint16_t)(cs + 16), 0xb, 3, SEG_ATTR_L);
     else

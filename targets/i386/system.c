@@ -867,6 +867,8 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     case MSR_MCG_STATUS: return !(value & ~(uint64_t)7);
     case MSR_DEBUGCTL: return !(value >> 32);
     }
+    if (n >= MSR_MC0_CTL && (n & 3) == 0) /* MCi_CTL is all ones or nothing; systems leave out single errors of some processors */
+        return !value || !~(value | 1 | 1u << 10);
     if (n >= MSR_MC0_CTL && (n & 3) == 1)
         return value == 0; /* MCi_STATUS can only be cleared */
     (void)c;

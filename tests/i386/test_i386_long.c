@@ -321,6 +321,92 @@ START_TEST(shifts_that_do_not_exist_are_undefined_whatever_is_pending)
 }
 END_TEST
 
+/* What helpers of 64-bit mode were given has wide halves, and those of the compatibility mode behind it in the same run do
+ * not see them: a repetition that is left in its middle, and an interrupt. */
+START_TEST(compatibility_mode_goes_on_where_its_own_code_is)
+{
+    s->rip = HIGH + KCODE;
+    CODE(b, 0xf3, 0xa4, 0x48, 0xcb); /* rep movsb; lretq */
+    s->gpr[ESP] -= 16;
+    poke64(b, (uint32_t)s->gpr[ESP], CODE2);
+    poke64(b, (uint32_t)s->gpr[ESP] + 8, S_CODE);
+    s->gpr[ECX] = 1;
+    s->gpr[ESI] = s->gpr[EDI] = DATA;
+    b->at = CODE2;
+    CODE(b, 0xb9, 0x10, 0, 0, 0, 0xbf, 0xf8, 0x0f, 0x30, 0, 0xf3, 0xa4, 0xcd, 0x80); /* mov ecx, 16; mov edi, 300ff8h; rep movsb; int 80h */
+    refresh(b);
+    steps(b, 21);
+    EXPECT_VECTOR(b, 0x80);
+    EQ(s->gpr[EDI], 0x301008);
+    EQ(stack64(b, 0), CODE2 + 14);
+    EQ(stack64(b, 1), S_CODE);
+}
+END_TEST
+
+/* The TF which SYSCALL leaves traps, not that which it found. */
+START_TEST(syscall_that_clears_tf_is_not_stepped)
+{
+    long_mode(b, 3);
+    s->star = (uint64_t)S_CODE64 << 32;
+    s->lstar = CODE2;
+    s->sfmask = _i ? EFLAGS_TF : 0;
+    s->eflags |= EFLAGS_TF;
+    CODE(b, 0x0f, 0x05);
+    poke8(b, CODE2, 0x90);
+    refresh(b);
+    steps(b, 1);
+    EQ(s->rip, CODE2);
+    EQ(s->gpr[11] & EFLAGS_TF, EFLAGS_TF);
+    steps(b, 1);
+    if (_i) {
+        EQ(s->rip, CODE2 + 1);
+        EQ(s->pending_db, 0);
+    } else {
+        EXPECT_VECTOR(b, EXC_DB);
+        EQ(stack64(b, 0), CODE2);
+    }
+}
+END_TEST
+
+START_TEST(sysret_that_sets_tf_traps_before_the_program_goes_on)
+{
+    s->star = (uint64_t)(S_UDATA - 8) << 48;
+    s->gpr[ECX] = UCODE;
+    s->gpr[11] = EFLAGS_1 | (_i ? EFLAGS_TF : 0);
+    s->eflags |= _i ? 0 : EFLAGS_TF;
+    CODE(b, 0x48, 0x0f, 0x07);
+    poke8(b, UCODE, 0x90);
+    refresh(b);
+    steps(b, 1);
+    EQ(s->rip, UCODE);
+    EQ(s->cpl, 3);
+    steps(b, 1);
+    if (_i) {
+        EXPECT_VECTOR(b, EXC_DB);
+        EQ(stack64(b, 0), UCODE);
+        EQ(stack64(b, 2) & EFLAGS_TF, EFLAGS_TF);
+        EQ(s->dr[6], DR6_FIXED | DR6_BS);
+    } else {
+        EQ(s->rip, UCODE + 1);
+    }
+}
+END_TEST
+
+/* SDM 3B 15.3.2.1: all ones or none are what all processors take; those that leave out the GART's errors, or a first bank's corrected ones. */
+START_TEST(a_machine_check_bank_is_enabled_as_a_whole)
+{
+    static const struct { uint64_t value; bool taken; } cases[] = {
+        {0, true}, {UINT64_MAX, true}, {UINT64_MAX - (1 << 10), true}, {UINT64_MAX - 1, true}, {UINT64_C(0xaaaaaaaaaaaaaaaa), false}, {1, false},
+    };
+    uint64_t before = s->mc_ctl[2];
+
+    EQ(i386_write_msr(b->c, 0x408, cases[_i].value), cases[_i].taken);
+    EQ(s->mc_ctl[2], cases[_i].taken ? cases[_i].value : before);
+    EQ(i386_write_msr(b->c, 0x40a, cases[_i].value), true); /* any address */
+    EQ(i386_write_msr(b->c, 0x410, 0), false);              /* no such bank */
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 long mode");
@@ -343,6 +429,10 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_key_is_told_of_beside_other_reasons, 0, 4);
     tcase_add_loop_test(t, prefixes_that_are_not_theirs_are_ignored_by_some, 0, 6);
     tcase_add_test(t, shifts_that_do_not_exist_are_undefined_whatever_is_pending);
+    tcase_add_test(t, compatibility_mode_goes_on_where_its_own_code_is);
+    tcase_add_loop_test(t, a_machine_check_bank_is_enabled_as_a_whole, 0, 6);
+    tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
+    tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);
     suite_add_tcase(suite, t);
     return suite;
 }
