@@ -86,6 +86,7 @@ enum { BCR_MC = 2, BCR_LNKST = 4, BCR_LED3 = 7, BCR_BSBC = 18, BCR_SWS = 20 };
 #define D_OWN  0x8000u
 #define D_ERR  0x4000u
 #define D_OFLO 0x1000u
+#define D_CRC  0x0800u
 #define D_BUFF 0x0400u
 #define D_STP  0x0200u
 #define D_ENP  0x0100u
@@ -303,7 +304,7 @@ static uint32_t ring_takes(const struct pcnet *c, uint32_t enough)
 }
 
 /* Into the ring; what has no room is cut off, and the last descriptor says so. False: no descriptor is the chip's. */
-static bool store_frame(struct pcnet *c, const uint8_t *bytes, size_t len, uint16_t flags)
+static bool store_frame(struct pcnet *c, const uint8_t *bytes, size_t len, uint16_t flags, bool broken)
 {
     uint32_t length = ring_length(c, RCVRL);
     struct descriptor d, next = {.flags = D_OWN};
@@ -320,7 +321,7 @@ static bool store_frame(struct pcnet *c, const uint8_t *bytes, size_t len, uint1
         done += n;
         c->st->rx_at = (uint16_t)((at + 1) % length);
         if (done == len) {
-            d.flags |= (uint16_t)(D_ENP | (wide(c) ? flags : 0));
+            d.flags |= (uint16_t)(D_ENP | (wide(c) ? flags : 0) | (broken ? D_ERR | D_CRC : 0));
             d.result = (uint32_t)len;
         } else if (!read_descriptor(c, BADR, c->st->rx_at, &next) || !(next.flags & D_OWN)) {
             d.flags |= D_ERR | D_BUFF | D_OFLO;
@@ -357,9 +358,11 @@ static const char *refusal(const struct pcnet *c, const uint8_t *frame, size_t l
     return is_wanted(c, frame, flags) ? NULL : "not for this address";
 }
 
-static void receive(struct pcnet *c, const uint8_t *frame, size_t len)
+/* `fcs`: as it came with the frame. */
+static void receive(struct pcnet *c, const uint8_t *frame, size_t len, uint32_t fcs)
 {
     uint8_t bytes[FRAME_MOST + FCS_BYTES] = {0};
+    bool broken;
     uint16_t flags = 0;
     const char *why = refusal(c, frame, len, &flags);
 
@@ -370,9 +373,10 @@ static void receive(struct pcnet *c, const uint8_t *frame, size_t len)
     memcpy(bytes, frame, len);
     if (len < NIC_FRAME_MIN)
         len = NIC_FRAME_MIN;
-    put_le32(bytes + len, nic_check_sequence(bytes, len));
+    broken = fcs != nic_check_sequence(bytes, len);
+    put_le32(bytes + len, fcs);
     len = strip(c, bytes, len + FCS_BYTES);
-    if (store_frame(c, bytes, len, flags)) {
+    if (store_frame(c, bytes, len, flags, broken)) {
         cause(c, CSR0_RINT);
     } else {
         nic_refuse(&c->nic, "no buffer");
@@ -382,7 +386,10 @@ static void receive(struct pcnet *c, const uint8_t *frame, size_t len)
 
 static void pcnet_input(struct device *dev, const struct event *e)
 {
-    receive(dev->wiring, e->data, e->len);
+    uint8_t padded[NIC_FRAME_MIN] = {0};
+
+    memcpy(padded, e->data, e->len < sizeof(padded) ? e->len : sizeof(padded));
+    receive(dev->wiring, e->data, e->len, e->len < sizeof(padded) ? nic_check_sequence(padded, sizeof(padded)) : nic_check_sequence(e->data, e->len));
 }
 
 static size_t pcnet_room(const struct device *dev)
@@ -396,23 +403,28 @@ static size_t pcnet_room(const struct device *dev)
 
 /* ---- sending ---- */
 
-/* `own_fcs`: it comes with its check sequence; a wrong one is lost on the wire. */
+/* `own_fcs`: it comes with its check sequence; a frame with a wrong one is lost on the wire, and told of in loopback. */
 static void transmit_frame(struct pcnet *c, uint8_t *frame, size_t len, bool own_fcs)
 {
+    bool loop = c->st->csr[MODE] & MODE_LOOP;
     uint8_t padded[NIC_FRAME_MIN] = {0};
+    uint32_t fcs = 0;
 
     if (own_fcs) {
-        if (len < FCS_BYTES || get_le32(frame + len - FCS_BYTES) != nic_check_sequence(frame, len - FCS_BYTES))
+        if (len < FCS_BYTES)
             return;
         len -= FCS_BYTES;
+        fcs = get_le32(frame + len);
+        if (!loop && fcs != nic_check_sequence(frame, len))
+            return;
     }
     if (len < NIC_FRAME_MIN) {
         memcpy(padded, frame, len);
         frame = padded;
         len = NIC_FRAME_MIN;
     }
-    if (c->st->csr[MODE] & MODE_LOOP)
-        receive(c, frame, len);
+    if (loop)
+        receive(c, frame, len, own_fcs ? fcs : nic_check_sequence(frame, len));
     else
         nic_send(&c->nic, frame, len);
 }
@@ -556,13 +568,19 @@ static void stop(struct pcnet *c)
     update_interrupt(c);
 }
 
+/* CSRs that such a reset does not affect: addresses (Linux's loopback test initializes by the same block afterwards). */
+static const struct {
+    uint8_t first, last;
+} kept[] = {{IADR, IADR + 1}, {PADR, PADR + 2}, {18, 45}, {60, 67}};
+
 static void software_reset(struct pcnet *c)
 {
-    uint16_t *csr = c->st->csr, padr[3];
+    uint16_t *csr = c->st->csr, old[CSRS];
 
-    memcpy(padr, csr + PADR, sizeof(padr));
+    memcpy(old, csr, sizeof(old));
     memset(csr, 0, sizeof(c->st->csr));
-    memcpy(csr + PADR, padr, sizeof(padr));
+    for (unsigned i = 0; i < ARRAY_LEN(kept); i++)
+        memcpy(csr + kept[i].first, old + kept[i].first, (kept[i].last - kept[i].first + 1u) * sizeof(*csr));
     csr[STATUS] = CSR0_STOP;
     csr[FEATURES] = CSR4_MASKS;
     csr[80] = 0x1410;
