@@ -15,7 +15,7 @@
 #include "base/bytes.h"
 #include "base/usb_message.h"
 
-#define DESCRIPTOR_MOST 4096u
+#define DESCRIPTOR_MOST 4096u /* as a guest may have it: USB_CONFIGURATION_MOST */
 #define DEVICE_LEN      18u
 #define REQUEST_MS      5000u /* that a device may take for a request; packets may take for ever */
 #define INTERFACES_MOST 32u

@@ -324,9 +324,49 @@ START_TEST(descriptors_that_are_none_are_refused)
 }
 END_TEST
 
+/* Cameras and sound cards have long ones. */
+START_TEST(a_long_configuration_is_read_in_full)
+{
+    enum { INTERFACES = 100, LEN = 9 + 9 * INTERFACES };
+    char text[2 * (18 + LEN) + 100] = "usb-host,vendorid=1,speed=full,descriptors=" DEVICE_HEX;
+    uint8_t want[LEN] = {9, 2, LEN & 0xff, LEN >> 8, 1, 1, 0, 0x80, 0x32}, setup[8] = {0x80, 6, 0, 2, 0, 0, 0xff, 0xff};
+    struct error e = {0};
+    size_t n, got = 0;
+
+    for (unsigned i = 0; i < INTERFACES; i++)
+        memcpy(want + 9 + 9 * i, (uint8_t[]){9, 4, 0, (uint8_t)i, 0, 255, 0, 0, 0}, 9);
+    for (unsigned i = 0; i < LEN; i++)
+        snprintf(text + strlen(text), 3, "%02x", want[i]);
+    ck_assert_msg(plug_host(text, &e) == 0, "%s", e.text);
+    u = machine_find_device(m, "h")->wiring;
+    reset_all();
+    usb_bus_reset(u);
+    for (unsigned wanted = 300; wanted <= 0xffff; wanted += 0xffff - 300) {
+        put_le16(setup + 6, wanted);
+        n = 8;
+        ck_assert_int_eq(usb_transact(u, USB_PID_SETUP, 0, setup, &n), USB_ACK);
+        for (got = 0;; got += n) {
+            uint8_t piece[8];
+
+            n = sizeof(piece);
+            ck_assert_int_eq(usb_transact(u, USB_PID_IN, 0, piece, &n), USB_ACK);
+            ck_assert(u->dev->ops->possible(u->dev));
+            ck_assert_uint_le(got + n, LEN);
+            ck_assert_mem_eq(piece, want + got, n);
+            if (n < sizeof(piece))
+                break;
+        }
+        ck_assert_uint_eq(got + n, wanted < LEN ? wanted : LEN);
+        n = 0;
+        ck_assert_int_eq(usb_transact(u, USB_PID_OUT, 0, setup, &n), USB_ACK);
+    }
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(descriptors_are_those_of_the_host);
+    ADD(a_long_configuration_is_read_in_full);
     ADD(a_request_waits_for_its_answer);
     ADD(a_request_with_data_is_done_when_the_device_has_done_it);
     ADD(a_packet_is_asked_for_once_and_told_once);

@@ -19,7 +19,9 @@
 
 /* Where a control transfer is. */
 enum stage { STAGE_IDLE, STAGE_DATA_IN, STAGE_DATA_OUT, STAGE_STATUS_IN, STAGE_STATUS_OUT, STAGE_STALLED, STAGE_AWAITS_DATA,
-             STAGE_AWAITS_STATUS, STAGE_DONE, STAGES };
+             STAGE_AWAITS_STATUS, STAGE_DONE,
+             STAGE_CONFIGURATION_IN, /* as DATA_IN, of a configuration that is longer than `data` */
+             STAGES };
 
 /* Features (9.4, table 9-6). */
 enum { FEATURE_ENDPOINT_HALT = 0, FEATURE_REMOTE_WAKEUP = 1, FEATURE_U1 = 48, FEATURE_U2 = 49, FEATURE_LTM = 50 };
@@ -359,6 +361,13 @@ static void data_stage(struct usb_state *s, const struct usb_setup *setup, bool 
     s->control_len = n < setup->length ? n : setup->length;
 }
 
+/* A foreign device's configuration is asked for, and is too long to be in the state. */
+static bool wants_long_configuration(const struct usb_device *d, const struct usb_setup *s)
+{
+    return d->class->foreign && s->type == USB_REQUEST_IN && s->request == USB_GET_DESCRIPTOR && s->value == USB_DT_CONFIGURATION << 8 &&
+           d->class->configurations[d->speed].len > USB_CONTROL_BYTES && s->length;
+}
+
 static enum usb_answer setup_stage(struct usb_device *d, const uint8_t *packet, size_t len)
 {
     struct usb_state *s = d->st;
@@ -372,7 +381,10 @@ static enum usb_answer setup_stage(struct usb_device *d, const uint8_t *packet, 
     s->toggle[0] |= 1u; /* data and status stages begin with DATA1 (8.5.3) */
     s->toggle[1] |= 1u;
     setup = setup_of(s);
-    if (setup.type & USB_REQUEST_IN) {
+    if (wants_long_configuration(d, &setup)) {
+        data_stage(s, &setup, true, d->class->configurations[d->speed].len);
+        s->stage = STAGE_CONFIGURATION_IN;
+    } else if (setup.type & USB_REQUEST_IN) {
         uint16_t n = 0;
         enum usb_answer a = request(d, &setup, s->data, &n);
 
@@ -423,13 +435,18 @@ static enum usb_answer control_in(struct usb_device *d, uint8_t *buf, size_t *le
 {
     struct usb_state *s = d->st;
     size_t left = (size_t)s->control_len - s->control_at, n = control_packet(d);
+    const struct usb_configuration *c = &d->class->configurations[d->speed];
 
     switch (s->stage) {
+    case STAGE_CONFIGURATION_IN:
+        if (!c->bytes || s->control_len > c->len) /* a state from elsewhere, of another speed */
+            return USB_STALL;
+        /* fall through */
     case STAGE_DATA_IN:
         n = left < n ? left : n;
         if (n > *len)
             return USB_BABBLE;
-        memcpy(buf, s->data + s->control_at, n);
+        memcpy(buf, (s->stage == STAGE_DATA_IN ? s->data : c->bytes) + s->control_at, n);
         s->control_at = (uint16_t)(s->control_at + n);
         *len = n;
         s->toggle[1] ^= 1u;
@@ -466,7 +483,7 @@ static enum usb_answer control_out(struct usb_device *d, const uint8_t *buf, siz
         if (s->control_at == s->control_len)
             s->stage = STAGE_STATUS_IN;
         return USB_ACK;
-    case STAGE_DATA_IN: /* enough: its status stage */
+    case STAGE_DATA_IN: case STAGE_CONFIGURATION_IN: /* enough: its status stage */
         s->stage = STAGE_IDLE;
         return USB_ACK;
     case STAGE_STALLED:
@@ -548,7 +565,7 @@ void usb_device_reset(struct usb_device *d)
 bool usb_possible(const struct usb_state *s)
 {
     return s->address < 128 && s->configuration <= 1 && s->stage < STAGES && s->control_len >= s->control_at &&
-           (s->control_len <= USB_CONTROL_BYTES || s->stage == STAGE_STALLED);
+           (s->control_len <= USB_CONTROL_BYTES || s->stage == STAGE_STALLED || s->stage == STAGE_CONFIGURATION_IN);
 }
 
 /* ---- the tree ---- */

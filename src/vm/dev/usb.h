@@ -56,6 +56,7 @@ enum { USB_DT_DEVICE = 1, USB_DT_CONFIGURATION = 2, USB_DT_STRING = 3, USB_DT_IN
 
 #define USB_CONTROL_BYTES 256u  /* of a control transfer's data, at most */
 #define USB_PACKET_MOST   1024u
+#define USB_CONFIGURATION_MOST 4096u /* of a configuration descriptor with all that follows it, of a device that is not of our making */
 #define USB_DEPTH         5u    /* hubs between a root port and a device (USB 2.0, 4.1.1) */
 #define USB_PORTS_MOST    16u   /* of a controller or hub */
 

@@ -9,7 +9,8 @@
  * A packet is asked for when the guest first wants one; one that goes out is acknowledged at once, and the next one waits
  * until the device has it: if it would not, the endpoint halts then. Numbers tell answers from those that nobody waits for.
  *
- * Not modelled: isochronous endpoints (they are silent), more than one configuration, requests with more than USB_CONTROL_BYTES.
+ * Not modelled: isochronous endpoints (they are silent), more than one configuration, requests with more than USB_CONTROL_BYTES but that
+ * for the configuration.
  */
 #include "vm/dev/usb_host.h"
 
@@ -48,7 +49,7 @@ struct foreign {
     struct usb_class class;
     char product[48];
     uint8_t device[DEVICE_LEN];
-    uint8_t configuration[USB_CONTROL_BYTES];
+    uint8_t configuration[USB_CONFIGURATION_MOST];
 };
 
 static struct host_state *state_of(const struct usb_device *u)
@@ -127,7 +128,9 @@ static enum usb_answer descriptor(const struct usb_device *u, const struct usb_s
     const struct foreign *f = foreign_of(u);
     const uint8_t *from = r->value >> 8 == USB_DT_DEVICE ? f->device : f->configuration;
 
-    *len = r->value >> 8 == USB_DT_DEVICE ? DEVICE_LEN : f->class.configurations[u->speed].len;
+    *len = r->value >> 8 == USB_DT_DEVICE ? DEVICE_LEN : f->class.configurations[u->speed].len; /* a longer one, usb.c tells itself */
+    if (*len > USB_CONTROL_BYTES)
+        *len = USB_CONTROL_BYTES;
     memcpy(data, from, *len);
     return USB_ACK;
 }
@@ -380,7 +383,7 @@ static bool is_sound(const uint8_t *c, size_t len)
 /* The device descriptor and the configuration, as the host has read them. */
 static int take_descriptors(struct foreign *f, enum usb_speed speed, const char *hex, struct error *err)
 {
-    uint8_t bytes[DEVICE_LEN + USB_CONTROL_BYTES];
+    uint8_t bytes[DEVICE_LEN + USB_CONFIGURATION_MOST];
     size_t len = strlen(hex) / 2;
     bool ok = strlen(hex) % 2 == 0 && len <= sizeof(bytes) && len > DEVICE_LEN;
 
@@ -392,7 +395,7 @@ static int take_descriptors(struct foreign *f, enum usb_speed speed, const char 
     }
     if (!ok || bytes[0] != DEVICE_LEN || bytes[1] != USB_DT_DEVICE || !is_sound(bytes + DEVICE_LEN, len - DEVICE_LEN))
         return error_set(err, -EINVAL, "descriptors=: they are none of a device with one configuration (number 1) of at most %u bytes",
-                         USB_CONTROL_BYTES);
+                         USB_CONFIGURATION_MOST);
     memcpy(f->device, bytes, DEVICE_LEN);
     f->device[7] = speed == USB_SUPER ? 9 : speed == USB_HIGH ? 64 : 8; /* packets of endpoint 0: as our control pipe has them */
     memcpy(f->configuration, bytes + DEVICE_LEN, len - DEVICE_LEN);
