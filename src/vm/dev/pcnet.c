@@ -784,6 +784,7 @@ static void pcnet_reset(struct device *dev)
     for (unsigned n = 0; n < BCRS; n++)
         c->st->bcr[n] = bcrs[n].reset;
     make_aprom(c);
+    memset(c->st->csr, 0, sizeof(c->st->csr)); /* by the bus: nothing is kept */
     for (unsigned i = 0; i < 3; i++)
         c->st->csr[PADR + i] = get_le16(c->nic.mac + 2 * i);
     software_reset(c);
