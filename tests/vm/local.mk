@@ -88,6 +88,11 @@ check_PROGRAMS += tests/vm/test_virtio_mmio
 TESTS += tests/vm/test_virtio_mmio
 tests_vm_test_virtio_mmio_SOURCES = tests/check_main.c tests/vm/test_virtio_mmio.c tests/vm/disk_bench.h tests/whole/chip_bench.h
 tests_vm_test_virtio_mmio_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/vm/test_opl
+TESTS += tests/vm/test_opl
+tests_vm_test_opl_SOURCES = tests/check_main.c tests/vm/test_opl.c tests/vm/sound_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h
+tests_vm_test_opl_LDADD = libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+
 check_PROGRAMS += tests/vm/test_sb16
 TESTS += tests/vm/test_sb16
 tests_vm_test_sb16_SOURCES = tests/check_main.c tests/vm/test_sb16.c tests/vm/sound_bench.h tests/vm/disk_bench.h tests/whole/chip_bench.h

@@ -701,6 +701,36 @@ START_TEST(commands_at_random_do_no_harm)
 }
 END_TEST
 
+/* A note by the FM chip, at the card's ports and at those of an AdLib; MIDI's level of the mixer makes it softer. */
+START_TEST(the_fm_chip_plays)
+{
+    static const uint8_t note[][2] = {{0x23, 0x21}, {0x43, 0}, {0x63, 0xf0}, {0x83, 0x0f}, {0xa0, 0x44}, {0xb0, 0x32}};
+    static int32_t list[60000][2];
+    int32_t most[3] = {0};
+
+    for (unsigned turn = 0; turn < 3; turn++) {
+        new_card();
+        for (unsigned i = 0; i < ARRAY_LEN(note); i++) {
+            ports_write(&bench_ports, turn ? 0x388 : BASE, 1, note[i][0]);
+            ports_write(&bench_ports, turn ? 0x389 : BASE + 1, 1, note[i][1]);
+        }
+        for (unsigned side = 0; turn == 2 && side < 2; side++) {
+            ports_write(&bench_ports, BASE + 4, 1, 0x34 + side);
+            ports_write(&bench_ports, BASE + 5, 1, 21 << 3); /* 6 dB below what it was */
+        }
+        played(NULL, 0);
+        run_for(1000 * MS);
+        ck_assert_uint_gt(played(list, ARRAY_LEN(list)), 49000);
+        for (unsigned i = 0; i < 49000; i++)
+            most[turn] = list[i][0] > most[turn] ? list[i][0] : most[turn];
+        ck_assert_uint_eq(ports_read(&bench_ports, 0x388, 1), 0);
+    }
+    ck_assert_int_gt(most[0], 1 << 24);
+    ck_assert_int_eq(most[0], most[1]);
+    ck_assert_int_le(abs(most[2] - most[0] / 2), most[0] / 100);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(the_processor_is_reset_and_says_who_it_is);
@@ -718,6 +748,7 @@ static void claims(TCase *tc)
     ADD(levels_are_steps_of_two_decibels);
     ADD(other_channels_and_lines_can_be_set_up);
     ADD(the_fm_chip_is_found_by_its_timers);
+    ADD(the_fm_chip_plays);
     ADD(commands_at_random_do_no_harm);
 }
 

@@ -63,10 +63,12 @@ REASONS = {
         "nothing runs; test modes are kept (EHCI 1.0, 2)",
     47: "the NVM holds what software looks for, PHY registers that there are not read as 0, reserved bits are 0; INT_ASSERTED is a cause that "
         "is enabled (82574 data sheet, 10.2)",
+    48: "an OPL2 has ones in bits 1 and 2 of its status (by which Linux tells it from an OPL3)",
 }
 
 # Scenario, tag, bits, reason.
 ACCEPTED = [
+    ("adlib", r"adlib .*", 0x06, 48),
     ("pic", r"reset (21|a1)", 0xff, 0),
     ("pic", r"reset mask (20|a0)", 0xff, 0),
     ("pic", r"wide l (20|4d0)", 0xffff0000, 1),

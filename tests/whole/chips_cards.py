@@ -323,6 +323,21 @@ def pcnet(p):
     sweep(p, mmio, 0x20, "pcnet mmio")
 
 
+@scenario(PC, own=("adlib",), qemu=(*PLAIN, "-audiodev", "none,id=a0", "-device", "adlib,audiodev=a0"))
+def adlib(p):
+    def write(reg, value):
+        p.outb(0x388, reg)
+        p.outb(0x389, value)
+    p.inb(0x388, "adlib reset status")
+    write(4, 0x60)
+    write(4, 0x80)
+    p.inb(0x388, "adlib flags are reset")
+    for reg in range(256):
+        if reg not in (2, 3, 4):
+            write(reg, 0x5a if reg & 0xf0 != 0xb0 else 0x1a)
+    p.inb(0x388, "adlib status after registers")
+
+
 @scenario(PC, own=("AC97,addr=4",), qemu=(*PLAIN, "-audiodev", "none,id=a0", "-device", "AC97,audiodev=a0,addr=4"))
 def ac97(p):
     mixer, master = place(p)[:2]

@@ -13,6 +13,7 @@
 #include "vm/dev/isa_debugcon.h"
 #include "vm/dev/ne2000.h"
 #include "vm/dev/nvme.h"
+#include "vm/dev/opl.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/pci_bridge.h"
 #include "vm/dev/pcnet.h"
@@ -51,6 +52,7 @@ const struct device_storage device_storage[] = {
 
 const struct device_model device_models[] = {
     {"AC97", "PCI", "AC'97 sound card of Intel's 82801AA", TAKES_NONE, ac97_keys, ac97_plug},
+    {"adlib", "ISA", "AdLib sound card: Yamaha YM3812 (OPL2)", TAKES_NONE, adlib_keys, adlib_plug},
     {"bochs-display", "PCI", "framebuffer by the display interface of Bochs", TAKES_NONE, bochs_display_keys, bochs_display_plug},
     {"e1000", "PCI", "Intel 82540EM Gigabit Ethernet", TAKES_NONE, e1000_keys, e1000_plug},
     {"e1000e", "PCI", "Intel 82574L Gigabit Ethernet", TAKES_NONE, e1000e_keys, e1000e_plug},

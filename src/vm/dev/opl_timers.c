@@ -1,6 +1,6 @@
 /*
  * Timers of an FM chip (YMF262 application manual, "Timers"): from a value up to 256 in steps of 80 and of 320 us. Nobody is interrupted,
- * so whether one has run out is looked at when somebody asks. Not modelled: music, and that a timer starts again by itself.
+ * so whether one has run out is looked at when somebody asks. Not modelled: that a timer starts again by itself.
  */
 #include "vm/dev/opl_timers.h"
 

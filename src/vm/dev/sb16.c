@@ -9,8 +9,9 @@
  * Commands of older processors play and record mono, as version 4 has it, and a high-speed transfer is one like others. A
  * command that starts a transfer takes over at once. The host's recording comes in at the line.
  *
- * Not modelled: music (of the FM ports there are the timers and their status, by which the chip is found), MIDI (what is sent goes
- * nowhere), recording without DMA (20h, 28h: silence), the ASP, Creative's CD-ROM interface, the joystick.
+ * Its FM chip is a device of its own (opl.c).
+ *
+ * Not modelled: MIDI (what is sent goes nowhere), recording without DMA (20h, 28h: silence), the ASP, Creative's CD-ROM interface, the joystick.
  */
 #include "vm/dev/sb16.h"
 
@@ -20,7 +21,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/isa_dma.h"
-#include "vm/dev/opl_timers.h"
+#include "vm/dev/opl.h"
 #include "vm/dev/pci.h"
 #include "vm/dev/ports.h"
 #include "vm/dev/sb16_adpcm.h"
@@ -29,7 +30,7 @@
 #include "vm/machine.h"
 
 /* Ports, from the base on. */
-enum { FM_STATUS = 0x0, FM_DATA = 0x1, FM_STATUS_2 = 0x2, MIXER_INDEX = 0x4, MIXER_DATA = 0x5, DSP_RESET = 0x6, FM_MONO = 0x8, FM_MONO_DATA = 0x9,
+enum { FM = 0x0, FM_END = 0x4, MIXER_INDEX = 0x4, MIXER_DATA = 0x5, DSP_RESET = 0x6, FM_MONO = 0x8, FM_MONO_END = 0xa,
        DSP_DATA = 0xa, DSP_COMMAND = 0xc, DSP_STATUS = 0xe, DSP_ACK_16 = 0xf };
 #define PORTS      16u
 #define USUAL_BASE 0x220u
@@ -91,13 +92,13 @@ struct sb16_state {
     uint8_t identity, identity_count; /* of E2h */
     uint8_t direct_level;        /* as it was written */
     uint8_t reserved[4];
-    struct opl_timers fm;
 };
 DEVICE_STATE_END
 
 struct sb16 {
     struct device *dev;
     struct sb16_state *st;
+    struct device *fm;          /* the FM chip */
     struct line irq[4];
     const struct isa_dma *dma;
     uint8_t irq_bits, dma_bits; /* as the user has set it up: registers 80h and 81h of the mixer */
@@ -634,9 +635,9 @@ static uint8_t read_port(struct sb16 *c, unsigned port)
 {
     struct sb16_state *s = c->st;
 
+    if (port < FM_END || (port >= FM_MONO && port < FM_MONO_END))
+        return opl_read_port(c->fm, port % FM_MONO);
     switch (port) {
-    case FM_STATUS: case FM_STATUS_2: case FM_MONO:
-        return opl_status(&s->fm, machine_now(c->dev->machine));
     case MIXER_INDEX:
         return s->mixer.index;
     case MIXER_DATA:
@@ -672,17 +673,16 @@ static void write_port(struct sb16 *c, unsigned port, uint8_t value)
 {
     struct sb16_state *s = c->st;
 
+    if (port < FM_END || (port >= FM_MONO && port < FM_MONO_END)) {
+        opl_write_port(c->fm, port % FM_MONO, value);
+        return;
+    }
     switch (port) {
-    case FM_STATUS: case FM_MONO:
-        s->fm.index = value;
-        break;
-    case FM_DATA: case FM_MONO_DATA:
-        opl_write(&s->fm, machine_now(c->dev->machine), value);
-        break;
     case MIXER_INDEX:
         s->mixer.index = value;
         break;
     case MIXER_DATA:
+        opl_catch_up(c->fm);
         ct1745_write(&s->mixer, value);
         update_irq(c);
         break;
@@ -740,7 +740,6 @@ static void sb16_reset(struct device *dev)
     s->mixer = bus;
     ct1745_reset(&s->mixer);
     s->resetting = s->test = s->last_answer = 0;
-    s->fm = (struct opl_timers){.flags = 0};
 }
 
 static bool sb16_possible(const struct device *dev)
@@ -782,6 +781,7 @@ static void sb16_describe(const struct device *dev, struct buffer *b)
 static const struct device_ops sb16_ops = {
     .name = "sb16",
     .state_size = sizeof(struct sb16_state),
+    .state_version = 1, /* 0 had timers of the FM chip in it */
     .possible = sb16_possible,
     .reset = sb16_reset,
     .deadline = sb16_deadline,
@@ -798,6 +798,13 @@ const struct option_key sb16_keys[] = {SOUND_KEYS, {"iobase", "0x220|0x240|0x260
 struct setup {
     uint64_t base, irq, dma, dma16;
 };
+
+static uint32_t fm_gain(void *ctx, bool left)
+{
+    const struct sb16 *c = ctx;
+
+    return ct1745_fm_gain(&c->st->mixer, left);
+}
 
 static int take_setup(const struct sockets *s, const struct option_list *props, struct setup *to, struct error *err)
 {
@@ -845,5 +852,7 @@ int sb16_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *
     c->dma->follow(c->dma->ctx, (unsigned)setup.dma, catch_up, c);
     c->dma->follow(c->dma->ctx, (unsigned)setup.dma16, catch_up, c);
     ports_claim(s->pci->ports, dev, (uint16_t)setup.base, PORTS, 0, 1);
-    return sound_connect(dev, props, err);
+    if (sound_connect(dev, props, err) < 0)
+        return err->code;
+    return opl_add(s, dev, fm_gain, c, &c->fm, err);
 }

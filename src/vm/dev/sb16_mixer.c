@@ -4,7 +4,7 @@
  *
  * A level has 32 steps of 2 dB, the last one 0 dB; gains are 0, 6, 12, 18 dB.
  *
- * Not modelled: treble, bass and automatic gain control (they are remembered), levels of what this card has not: MIDI, CD, microphone
+ * Not modelled: treble, bass and automatic gain control (they are remembered), levels of what this card has not: CD, microphone
  * and the PC's speaker.
  */
 #include "vm/dev/sb16_mixer.h"
@@ -115,6 +115,11 @@ static uint32_t amplified(const struct ct1745_state *c, unsigned reg, bool left,
 uint32_t ct1745_play_gain(const struct ct1745_state *c, bool left)
 {
     return amplified(c, OUT_GAIN, left, level(c, MASTER, left) + level(c, VOICE, left));
+}
+
+uint32_t ct1745_fm_gain(const struct ct1745_state *c, bool left)
+{
+    return amplified(c, OUT_GAIN, left, level(c, MASTER, left) + level(c, MIDI, left));
 }
 
 uint32_t ct1745_record_gain(const struct ct1745_state *c, bool from_left, bool to_left)

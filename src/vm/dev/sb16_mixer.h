@@ -29,6 +29,8 @@ void ct1745_write(struct ct1745_state *c, uint8_t value);
 int ct1745_channel(const struct ct1745_state *c, bool words);
 /* Of what is played, as in sound.h: SOUND_UNITY is full scale. */
 uint32_t ct1745_play_gain(const struct ct1745_state *c, bool left);
+/* Of what the FM chip plays (the mixer calls it MIDI). */
+uint32_t ct1745_fm_gain(const struct ct1745_state *c, bool left);
 /* Of what comes in at the line's left or right side, as it is recorded on the left or right. */
 uint32_t ct1745_record_gain(const struct ct1745_state *c, bool from_left, bool to_left);
 
