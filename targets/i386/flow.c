@@ -59,6 +59,18 @@ int i386_op_linear(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+int i386_op_canonical(struct ucpu *u, const struct uop *op)
+{
+    struct i386_state *s = i386_of(u)->st;
+    uint64_t target;
+
+    memcpy(&target, u->s + op->a, sizeof target);
+    if (i386_canonical(s, target))
+        return UOP_NEXT;
+    s->gpr[ESP] -= op->d;
+    return i386_raise_error(i386_of(u), EXC_GP, 0);
+}
+
 int i386_op_bad_branch(struct ucpu *u, const struct uop *op)
 {
     bool taken;

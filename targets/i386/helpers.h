@@ -46,6 +46,7 @@ enum {
     I386_LINEAR_WRITE      = 0x400,
 };
 i386_helper i386_op_bad_branch;   /* branch beyond CS's limit: #GP(0) if taken: b: cond, or 16: *a != 0, 17: *a == 0 */
+i386_helper i386_op_canonical;    /* CANON64: #GP if *a is not canonical; d: what was popped, and is not */
 i386_helper i386_op_load_segment; /* segment d = *a */
 i386_helper i386_op_pusha;        /* a: size of items, b: stack is 32 bits */
 i386_helper i386_op_popa;

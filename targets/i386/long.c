@@ -3,8 +3,7 @@
  * through gates of 16 bytes and the interrupt stack table, IRET, SYSCALL and SYSRET, SWAPGS, FSGSBASE, and the
  * small instructions that came later: STAC, RDTSCP, protection keys, RDRAND, INVPCID, MONITOR.
  *
- * Where makers differ: an indirect branch or a return to an address that is not canonical faults
- * at its target (AMD; Intel: at the branch); SYSCALL outside 64-bit mode and SYSENTER in long mode are as the model's maker
+ * Where makers differ: SYSCALL outside 64-bit mode and SYSENTER in long mode are as the model's maker
  * has them. A null selector in FS or GS makes its base 0 (Intel). MONITOR's range is a line of 64 bytes. SYSRET to an
  * address that is not canonical faults at level 0 on Intel's models, at level 3 on AMD's.
  */

@@ -89,7 +89,7 @@ static uint64_t branch_target(const struct lower *l)
     return l->i.osize == 8 ? t : l->i.osize == 2 ? t & 0xffff : (uint32_t)t;
 }
 
-/* Beyond CS's limit? (A branch to an address that is not canonical faults there, at the fetch.) */
+/* Beyond CS's limit? (A direct branch to an address that is not canonical, whose own one is not far from there, faults at the fetch.) */
 static bool bad_target(const struct lower *l)
 {
     return !wide(l) && branch_target(l) > cs_limit(l);
@@ -118,12 +118,20 @@ static enum build_next end_indirect(struct lower *l, unsigned off)
     return BUILD_END;
 }
 
+/* In 64-bit mode: #GP unless the value at `off` is canonical; `popped` bytes were taken from the stack, and go back. */
+static void check_canonical(struct lower *l, unsigned off, unsigned popped)
+{
+    build_call(l->b, i386_op_canonical, popped, off, 0)->op = UOP_CANON64;
+}
+
 /* A near transfer to the value at `off` of operand size: the offset of the
- * checked 32-bit value. */
+ * checked value, in 64-bit mode of all of it, else of 32 bits. */
 static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
 {
-    if (wide(l))
+    if (wide(l)) {
+        check_canonical(l, off, 0);
         return off;
+    }
     if (l->i.osize == 2) {
         emit(l, UOP_ZX16_32, temp, off, 0);
         off = temp;
@@ -581,8 +589,9 @@ static enum build_next lower_ret(struct lower *l)
     unsigned extra = l->i.arg[0].kind == OPERAND_IMM ? l->i.imm & 0xffff : 0;
     unsigned off;
 
-    if (wide(l) && flat_stack(l)) {
+    if (wide(l) && flat_stack(l) && 8 + extra <= UINT16_MAX) {
         emit_imm(l, UOP_LD64_POST_X, S_T(1), S_GPR64(ESP), 8 + extra);
+        check_canonical(l, S_T(1), 8 + extra);
         return end_indirect(l, S_T(1));
     }
     if (flat_stack(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {

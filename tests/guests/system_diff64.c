@@ -36,10 +36,12 @@ enum {
 #ifdef LA57
 #define ROOT   pml5
 #define LEVELS 0x1000ull /* CR4.LA57 */
+#define UNUSED_BITS 7
 #define PAGED  0x1000000000000ull
 #else
 #define ROOT   pml4
 #define LEVELS 0ull
+#define UNUSED_BITS 16
 #define PAGED  0x8000000000ull
 #endif
 
@@ -397,7 +399,7 @@ static void case_page(void)
     *(u64 *)(DATA + offset) = 0xccccccccccccccccull;
 }
 
-/* An access where RBX or RSP says. */
+/* An access where RBX or RSP says. QEMU takes a branch to an address that is not canonical, and faults there: processors do not. */
 static void case_canonical(void)
 {
     static const u32 list[][2] = {{3, 0x038b48}, {3, 0x038948}, {1, 0x50}, {1, 0x58}, {2, 0x23ff}, {2, 0xe3ff}, {2, 0xd3ff}, {4, 0x24048b48},
@@ -406,8 +408,12 @@ static void case_canonical(void)
     u64 v = below(2) ? PICK(0x800000000000, 0x7ffffffffffc, 0xffff7ffffffffffc, 0xffff800000078000, 0x8000000000000000, 0x7fffffffffffffff, DATA) :
         PICK(0x100000000000000, 0xfffffffffffffc, 0xfefffffffffffffc, 0xff00000000078000, 0xffffffffffffff, 0x1ffffffffffffff);
 
+    if ((n == 5 || n == 6) && (u64)((long long)(v << UNUSED_BITS) >> UNUSED_BITS) != v)
+        v = DATA;
+    if (n == 4 || n == 9)
+        *(u64 *)DATA = *(u64 *)f->rsp = DATA;
     f->rbx = f->rbp = v;
-    if (below(2))
+    if (below(2) && (n != 9 || v >> 63))
         f->rsp = v;
     emit(list[n][0], list[n][1]);
     if (n == 8)

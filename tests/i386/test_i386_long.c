@@ -407,6 +407,40 @@ START_TEST(a_machine_check_bank_is_enabled_as_a_whole)
 }
 END_TEST
 
+/* SDM 2, JMP, CALL, RET: #GP(0), of the branch. (Processors of AMD's do the same.) */
+START_TEST(a_branch_to_no_canonical_address_faults_and_changes_nothing)
+{
+    static const struct { uint8_t bytes[4]; bool ret; } cases[] = {
+        {{0xff, 0xe0}, false},       /* jmp rax */
+        {{0xff, 0x23}, false},       /* jmp [rbx] */
+        {{0xff, 0xd0}, false},       /* call rax */
+        {{0xff, 0x13}, false},       /* call [rbx] */
+        {{0xc3}, true},              /* ret */
+        {{0xc2, 0x10, 0x00}, true},  /* ret 16 */
+        {{0xc2, 0xff, 0xff}, true},  /* ret 65535 */
+    };
+    static const uint64_t bad[] = {UINT64_C(0x1111111111111111), UINT64_C(0x0000800000000000), UINT64_C(0xffff7fffffffffff)};
+
+    for (unsigned n = 0; n < ARRAY_LEN(bad); n++) {
+        long_mode(b, 0);
+        poke(b, KCODE, cases[_i].bytes, 4);
+        s->gpr[EAX] = bad[n];
+        s->gpr[EBX] = DATA;
+        poke64(b, DATA, bad[n]);
+        poke64(b, (uint32_t)s->gpr[ESP], cases[_i].ret ? bad[n] : 0x1234);
+        poke64(b, (uint32_t)s->gpr[ESP] - 8, 0x5678);
+        gate64(b, IDT64 + EXC_GP * 16, S_CODE64, handler(EXC_GP), 0x8e, 1);
+        refresh(b);
+        steps(b, 1);
+        EXPECT_VECTOR(b, EXC_GP);
+        EQ(stack64(b, 0), 0);
+        EQ(stack64(b, 1), KCODE);
+        EQ(stack64(b, 4), KSTACK);
+        EQ(peek64(b, KSTACK - 8), 0x5678);
+    }
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 long mode");
@@ -430,6 +464,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, prefixes_that_are_not_theirs_are_ignored_by_some, 0, 6);
     tcase_add_test(t, shifts_that_do_not_exist_are_undefined_whatever_is_pending);
     tcase_add_test(t, compatibility_mode_goes_on_where_its_own_code_is);
+    tcase_add_loop_test(t, a_branch_to_no_canonical_address_faults_and_changes_nothing, 0, 7);
     tcase_add_loop_test(t, a_machine_check_bank_is_enabled_as_a_whole, 0, 6);
     tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
     tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);

@@ -453,7 +453,7 @@ static struct uop random_uop(unsigned op)
         u.aux = u.imm = below(n);
         if (below(2))
             u.aux = below(n);
-    } else if (op == UOP_CALL || op == UOP_LIMIT32 || op == UOP_CHECK32 || op == UOP_CHECK64) {
+    } else if (op == UOP_CALL || op == UOP_LIMIT32 || op == UOP_CANON64 || op == UOP_CHECK32 || op == UOP_CHECK64) {
         u.fn = op == UOP_CALL ? helper : check_helper;
         if (op == UOP_CALL)
             u.d = u.a = u.b = (uint16_t)below(1000);

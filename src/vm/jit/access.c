@@ -499,14 +499,23 @@ static void write_back(struct jit *j, const struct uop *u)
     operand_put(j, u->a, 64, 64, RCX);
 }
 
-/* LIMIT32: a helper is called if a + d > b. CHECK32, CHECK64: if a & d. The helper changes nothing
- * unless it faults. */
+/* LIMIT32: a helper is called if a + d > b. CHECK32, CHECK64: if a & d. CANON64: if bits 47 to 63 of a differ. The helper changes
+ * nothing unless it faults. */
 static void check(struct jit *j, const struct uop *u)
 {
     struct code *e = &j->code;
     struct slow *s;
 
-    if (u->op != UOP_LIMIT32) {
+    if (u->op == UOP_CANON64) {
+        unsigned a = operand_use(j, u->a, 64, 64);
+
+        s = slow_path(j, SLOW_HELPER);
+        x_mov(e, 64, RAX, a);
+        x_shift_imm(e, 64, SHIFT_SAR, RAX, 47); /* 0 or -1 */
+        x_alu_imm(e, 32, ALU_ADD, RAX, 1);
+        x_alu_imm(e, 32, ALU_CMP, RAX, 1);
+        s->from[0] = x_jcc(e, CC_A);
+    } else if (u->op != UOP_LIMIT32) {
         unsigned bits = u->op == UOP_CHECK64 ? 64 : 32, a = operand_use(j, u->a, bits, home_of(j, bits == 64));
 
         s = slow_path(j, SLOW_HELPER);
@@ -686,6 +695,7 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_STXC64_X: store_conditional(j, u, 64); return true;
     case UOP_CHECK32:
     case UOP_CHECK64:
+    case UOP_CANON64:
     case UOP_LIMIT32:
         check(j, u);
         return true;
