@@ -216,6 +216,20 @@ START_TEST(power_button_raises_sci_when_enabled)
 }
 END_TEST
 
+START_TEST(an_alarm_of_the_clock_raises_sci_when_enabled)
+{
+    new_chipset();
+    piix4_pm_firmware_setup(power);
+    piix4_pm_rtc_alarm(power);
+    ck_assert(!probe[1].level);
+    ck_assert_uint_eq(pm_get(0, 2) & 0x500, 0x400);
+    pm_set(2, 2, 0x400);
+    ck_assert(probe[1].level);
+    pm_set(0, 2, 0x400);
+    ck_assert(!probe[1].level);
+}
+END_TEST
+
 START_TEST(soft_off_ends_the_guest)
 {
     new_chipset();
@@ -383,6 +397,7 @@ static void add_board_tests(TCase *tc)
     ADD(pm_timer_counts_at_3579545_hz_in_24_bits);
     ADD(pm_timer_status_follows_bit_23);
     ADD(power_button_raises_sci_when_enabled);
+    ADD(an_alarm_of_the_clock_raises_sci_when_enabled);
     ADD(soft_off_ends_the_guest);
     ADD(sleep_types_that_the_tables_do_not_offer_do_nothing);
     ADD(apm_port_switches_acpi_mode);

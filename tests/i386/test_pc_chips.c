@@ -518,12 +518,21 @@ END_TEST
 
 /* ---- MC146818 ---- */
 
+static unsigned alarms;
+
+static void count_alarm(void *ctx)
+{
+    (void)ctx;
+    alarms++;
+}
+
 static struct device *new_rtc(uint64_t seconds, uint64_t ns)
 {
     static struct rtc_wiring wiring;
     struct device *rtc;
 
-    wiring = (struct rtc_wiring){.irq = probe_line(0), .memory_bytes = 64ull << 20};
+    wiring = (struct rtc_wiring){.irq = probe_line(0), .alarm = count_alarm, .memory_bytes = 64ull << 20};
+    alarms = 0;
     host_ns = seconds * NS_PER_SEC + ns;
     rtc = add(&rtc_ops, &wiring);
     reset_all();
@@ -706,6 +715,30 @@ START_TEST(rtc_alarm_rings_once_a_day_or_as_its_wildcards_say)
     set_cmos(rtc, 3, 0xff); /* every minute */
     run_for(60 * 1000 * MS);
     ck_assert_uint_eq(cmos(rtc, 12) & 0xa0, 0xa0);
+}
+END_TEST
+
+/* Each time that IRQ8# is asserted for it, and by no other interrupt. */
+START_TEST(rtc_tells_of_an_alarm_that_may_wake)
+{
+    struct device *rtc = new_rtc(LEAP_EVE, 0);
+
+    set_cmos(rtc, 1, 0xff);
+    set_cmos(rtc, 3, 0xff);
+    set_cmos(rtc, 5, 0xff);
+    set_cmos(rtc, 11, 0x12); /* updates */
+    run_for(2000 * MS);
+    ck_assert(probe[0].level);
+    ck_assert_uint_eq(alarms, 0);
+    cmos(rtc, 12);
+    set_cmos(rtc, 11, 0x22);
+    run_for(1000 * MS);
+    ck_assert_uint_eq(alarms, 1);
+    run_for(3000 * MS);
+    ck_assert_uint_eq(alarms, 1);
+    cmos(rtc, 12);
+    run_for(1000 * MS);
+    ck_assert_uint_eq(alarms, 2);
 }
 END_TEST
 
@@ -1082,6 +1115,7 @@ static void add_timer_tests(TCase *tc)
     ADD(rtc_update_interrupt_comes_every_second);
     ADD(rtc_flags_are_raised_without_interrupts_too);
     ADD(rtc_alarm_rings_once_a_day_or_as_its_wildcards_say);
+    ADD(rtc_tells_of_an_alarm_that_may_wake);
     ADD(rtc_periodic_interrupt_has_its_rate);
     ADD(rtc_tells_a_bios_how_much_memory_there_is);
     ADD(rtc_keeps_memory_and_date_across_reset_but_no_enables);

@@ -301,6 +301,13 @@ static struct line clock_irq(struct pc *pc, unsigned n)
     return pc->hpet ? (struct line){.set = hpet_set_legacy, .ctx = pc->hpet, .n = n} : isa_irq(pc, n ? 8 : 0);
 }
 
+static void clock_alarm(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    piix4_pm_rtc_alarm(pc->pm);
+}
+
 /* COM1 and COM3 share a line, and COM2 and COM4: it is asserted while one of them does. `n`: which pair. */
 static void set_uart_irq(void *ctx, unsigned n, bool level)
 {
@@ -343,8 +350,8 @@ static void connect_lines(struct pc *pc)
     pc->pit_wiring.irq_ctx = pc;
     if (pc->pcspk)
         pcspk_connect(pc->pcspk, &pc->pcspk_wiring, pc->pit, &pc->pit_wiring);
-    pc->rtc_wiring = (struct rtc_wiring){.irq = clock_irq(pc, 1), .memory_bytes = pc->config.memory_bytes,
-                                           .cpus = pc->machine->ncpus};
+    pc->rtc_wiring = (struct rtc_wiring){.irq = clock_irq(pc, 1), .alarm = clock_alarm, .alarm_ctx = pc,
+                                         .memory_bytes = pc->config.memory_bytes, .cpus = pc->machine->ncpus};
     take_boot_order(pc);
     pc->pm_wiring =
         (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc,

@@ -1,7 +1,7 @@
 /*
  * The power management function of the PIIX4 (Intel 290562, chapter 7; ACPI
  * 2.0 4.7), PCI function 00:01.3: PM1 event and control registers, the 24-bit
- * PM timer, the power button, soft-off, and the APM ports through which an OS
+ * PM timer, the power button, the clock's alarm, soft-off, and the APM ports through which an OS
  * switches ACPI mode on and off.
  *
  * TMR_STS is computed from the timer's ticks; only an enabled timer interrupt
@@ -35,6 +35,7 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 
 #define STS_TMR    0x0001u
 #define STS_PWRBTN 0x0100u
+#define STS_RTC    0x0400u
 #define STS_CLEARABLE 0x8d31u
 #define EN_BITS    0x0521u
 #define CNT_SCI_EN 0x0001u
@@ -226,12 +227,22 @@ void piix4_pm_firmware_setup(struct device *dev)
     w->map_changed(w->map_ctx);
 }
 
-void piix4_pm_power_button(struct device *dev)
+static void happens(struct device *dev, uint16_t what)
 {
     struct piix4_pm_state *s = dev->state;
 
-    s->sts |= STS_PWRBTN;
+    s->sts |= what;
     update_sci(dev, ticks_now(dev));
+}
+
+void piix4_pm_power_button(struct device *dev)
+{
+    happens(dev, STS_PWRBTN);
+}
+
+void piix4_pm_rtc_alarm(struct device *dev)
+{
+    happens(dev, STS_RTC);
 }
 
 static void written(struct device *dev, unsigned offset, unsigned size)

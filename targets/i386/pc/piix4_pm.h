@@ -36,5 +36,7 @@ uint16_t piix4_pm_base(const struct device *dev);
 /* As a BIOS leaves it: at PM_DEFAULT_BASE, in ACPI mode. */
 void piix4_pm_firmware_setup(struct device *dev);
 void piix4_pm_power_button(struct device *dev);
+/* The clock asserts IRQ8# for an alarm. */
+void piix4_pm_rtc_alarm(struct device *dev);
 
 #endif

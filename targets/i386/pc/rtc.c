@@ -262,10 +262,13 @@ static void update_line(struct device *dev)
 {
     const struct rtc_wiring *w = dev->wiring;
     struct rtc_state *s = dev->state;
-    bool irq = s->cmos[REG_C] & s->cmos[REG_B] & (C_PF | C_AF | C_UF);
+    uint8_t enabled = s->cmos[REG_C] & s->cmos[REG_B] & (C_PF | C_AF | C_UF);
+    bool irq = enabled != 0, was = s->cmos[REG_C] & C_IRQF;
 
     s->cmos[REG_C] = (uint8_t)((s->cmos[REG_C] & ~C_IRQF) | (irq ? C_IRQF : 0));
     line_set(&w->irq, irq);
+    if ((enabled & C_AF) && !was && w->alarm)
+        w->alarm(w->alarm_ctx);
 }
 
 /* Bring register C's flags up to `now`. */

@@ -6,6 +6,9 @@
 
 struct rtc_wiring {
     struct line irq;
+    /* IRQ8# is asserted for an alarm: what wakes a machine. NULL: nobody is told. */
+    void (*alarm)(void *ctx);
+    void *alarm_ctx;
     uint64_t memory_bytes; /* for the size bytes that a BIOS looks for */
     uint8_t floppies[2];   /* likewise: kinds of the floppy drives (fdc.h), 0: there is none */
     unsigned cpus;         /* likewise: QEMU's byte of how many there are */

@@ -178,8 +178,8 @@ static uint32_t build_fadt(struct writer *w, const struct tables_config *config,
     buffer_append_le(b, 0x32, 1);           /* century */
     buffer_append_le(b, config->vga ? 0x0003 : 0x0007, 2); /* boot architecture: legacy devices, 8042, no VGA */
     buffer_append_le(b, 0, 1);
-    /* WBINVD, C1 everywhere, no sleep button, RTC wake not fixed, reset register */
-    buffer_append_le(b, 1u << 0 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 10, 4);
+    /* WBINVD, C1 everywhere, no sleep button, reset register */
+    buffer_append_le(b, 1u << 0 | 1u << 2 | 1u << 5 | 1u << 10, 4);
     put_gas(b, 0xcf9, 8);
     buffer_append_le(b, 0x06, 1);           /* value that resets */
     buffer_append_le(b, 0, 3);
