@@ -928,8 +928,8 @@ HANDLER(cmd_mouse_button)
     bool tablet = m->tablet && (!m->mouse || m->mouse->index < m->tablet->index);
     int d[3] = {0, 0, 0};
 
-    if (call->argv[0].number > 7)
-        return error_set(err, -EINVAL, "a sum of 1 (left), 2 (right) and 4 (middle)");
+    if (call->argv[0].number > 31)
+        return error_set(err, -EINVAL, "a sum of 1 (left), 2 (right), 4 (middle), 8 (side) and 16 (extra)");
     s->mouse_buttons = (uint32_t)call->argv[0].number;
     if (tablet)
         memcpy(d, s->tablet_at, sizeof(s->tablet_at));
@@ -1279,7 +1279,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"balloon", "MB:n", "how much memory the guest shall keep, if its driver has a balloon", cmd_balloon},
     {"mouse_move", "DX DY [DZ]", "move the mouse", cmd_mouse_move},
     {"tablet_move", "X Y [DZ]", "move the tablet's pen: 0 to 32767, from the left and from the top", cmd_tablet_move},
-    {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 0 none", cmd_mouse_button},
+    {"mouse_button", "STATE:n", "hold mouse buttons: 1 left, 2 right, 4 middle, 8 side, 16 extra, 0 none", cmd_mouse_button},
     {"serial", "TEXT...", "type on the first serial port; \\r ends a line, \\xHH is any byte", cmd_serial},
     {"ringbuf_read", "ID BYTES:n", "take output out of a --chardev ringbuf, the oldest first", cmd_ringbuf_read},
     {"ringbuf_write", "ID TEXT...", "input for the port that is connected to a --chardev ringbuf", cmd_ringbuf_write},

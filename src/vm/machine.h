@@ -176,7 +176,7 @@ struct machine {
     /* Who is typed at and whose mouse is moved: of each the device that was plugged in last, as in QEMU. NULL: none. */
     struct device *keyboard;      /* takes words as vm/dev/keys.h has them */
     struct device *mouse;         /* takes 8-byte records: i16 dx (right), i16 dy (down), i16 dz (wheel towards the user),
-                                   * u16 buttons held (bit 0 left, 1 right, 2 middle) */
+                                   * u16 buttons held (bit 0 left, 1 right, 2 middle, 3 side, 4 extra) */
     struct device *tablet;        /* the same with places instead of distances, 0 to 32767 */
     struct device *balloon;       /* it takes VIRTIO_BALLOON_INPUT bytes (vm/dev/virtio_balloon.h); NULL: none */
     struct usb_bus *usb;          /* the USB buses, in the order of their numbers (vm/dev/usb.h); NULL: none */

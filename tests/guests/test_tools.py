@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tools of Debian's packages look at what hindcast has of input, sound and USB.
 
-    test_tools.py HINDCAST [evtest|sound-CARD|lsusb|ethtool-CARD...]
+    test_tools.py HINDCAST [evtest|psmouse|sound-CARD|lsusb|ethtool-CARD...]
 
-evtest names a USB keyboard, a tablet and the keys that are pressed. aplay plays a file that is known, speaker-test one on each channel:
+evtest names a USB keyboard, a tablet and the keys that are pressed, and a PS/2 mouse with five buttons. aplay plays a file that is known, speaker-test one on each channel:
 what they played is in the WAVE file sample by sample. lsusb reads every descriptor of all USB devices, on UHCI and xHCI. ethtool has
 network cards' drivers test them (registers, EEPROM, interrupts, loopback, link), reads registers and EEPROM, and says what is offloaded.
 The recordings replay.
@@ -78,6 +78,25 @@ def evtest(tmp, program, name):
         check("and says what comes from it, in order", True)
         guest.type("kill $!; echo next' 'one\n")
         end, _ = guest.wait_console(rb"next one", start=end)
+    test_serial.stop(tmp, program, guest, name)
+
+
+def psmouse(tmp, program, name):
+    guest, end = guest_of(tmp, program, ["psmouse", "evdev"], [])
+    guest.type("sleep 2; d=$(grep -l Explorer /sys/class/input/event*/device/name | head -n 1); d=${d%/device*}; evtest /dev/input/${d##*/} &\n")
+    start = end
+    end, _ = guest.wait_console(rb"Testing ... \(interrupt to exit\)", start=start)
+    check("Linux takes the PS/2 mouse for an IntelliMouse Explorer", b'"ImExPS/2 Generic Explorer Mouse"' in guest.console[start:end], guest.console[start:end])
+    for action, pattern in (("mouse_move 5 3 -1", rb"REL_WHEEL\), value 1(?s:.*)REL_X\), value 5(?s:.*)REL_Y\), value 3"), ("mouse_button 8", rb"BTN_SIDE\), value 1"),
+                            ("mouse_button 16", rb"BTN_SIDE\), value 0(?s:.*)BTN_EXTRA\), value 1")):
+        guest.rsp.interrupt()
+        guest.rsp.wait()
+        guest.rsp.monitor(action)
+        guest.rsp.send("c")
+        end, _ = guest.wait_console(pattern, 60, start=end)
+    check("and hears of movement, wheel and five buttons", True)
+    guest.type("kill $!; echo next' 'one\n")
+    end, _ = guest.wait_console(rb"next one", start=end)
     test_serial.stop(tmp, program, guest, name)
 
 
@@ -169,7 +188,7 @@ def ethtool(tmp, program, name):
     test_serial.stop(tmp, program, guest, name)
 
 
-TESTS = {"evtest": evtest, **{name: tools_of_sound for name in CARDS}, "lsusb": lsusb, **{"ethtool-" + card: ethtool for card in NICS}}
+TESTS = {"evtest": evtest, "psmouse": psmouse, **{name: tools_of_sound for name in CARDS}, "lsusb": lsusb, **{"ethtool-" + card: ethtool for card in NICS}}
 
 
 def main():

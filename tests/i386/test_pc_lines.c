@@ -388,6 +388,10 @@ START_TEST(keyboard_speaks_set_3_and_set_1_itself)
     press(0x3b); /* F1 */
     ck_assert_uint_eq(kbc_get(), 0x07);
     press(0x3b | KEY_RELEASE);
+    ck_assert(!kbc_full()); /* it neither breaks nor repeats, by default */
+    out(kbc, I8042_DATA, 0, 0xf8); /* all keys do */
+    kbc_get();
+    press(0x3b | KEY_RELEASE);
     ck_assert_uint_eq(kbc_get(), 0xf0);
     ck_assert_uint_eq(kbc_get(), 0x07);
     out(kbc, I8042_DATA, 0, 0xf0);
@@ -401,6 +405,94 @@ START_TEST(keyboard_speaks_set_3_and_set_1_itself)
     kbc_get();
     press(0x3b | KEY_RELEASE);
     ck_assert_uint_eq(kbc_get(), 0xbb);
+}
+END_TEST
+
+/* Is the key of set 3 told when it is let go, and does it repeat? */
+static void expect_type(uint16_t key, unsigned code, bool repeats, bool breaks)
+{
+    press(key);
+    ck_assert_uint_eq(kbc_get(), code);
+    run_for(600 * MS);
+    ck_assert_int_eq(kbc_full(), repeats);
+    while (kbc_full())
+        kbc_get();
+    press(key | KEY_RELEASE);
+    ck_assert_int_eq(kbc_full(), breaks);
+    while (kbc_full())
+        kbc_get();
+}
+
+START_TEST(keys_of_set_3_have_types_of_their_own)
+{
+    static const struct {
+        uint8_t command;
+        bool repeats, breaks;
+    } all[] = {{0xf7, true, false}, {0xf8, false, true}, {0xf9, false, false}, {0xfa, true, true}};
+
+    new_i8042();
+    kbc_command_byte(0x01);
+    out(kbc, I8042_DATA, 0, 0xf0);
+    kbc_get();
+    out(kbc, I8042_DATA, 0, 3);
+    kbc_get();
+    expect_type(0x1e, 0x1c, true, false);  /* A */
+    expect_type(0x2a, 0x12, false, true);  /* Shift */
+    expect_type(0x3b, 0x07, false, false); /* F1 */
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        out(kbc, I8042_DATA, 0, all[i].command);
+        ck_assert_uint_eq(kbc_get(), 0xfa);
+        expect_type(0x1e, 0x1c, all[i].repeats, all[i].breaks);
+    }
+    /* One after the other, as many as are named. */
+    for (unsigned command = 0xfb; command <= 0xfd; command++) {
+        out(kbc, I8042_DATA, 0, command);
+        ck_assert_uint_eq(kbc_get(), 0xfa);
+        for (unsigned key = 0; key < 2; key++) {
+            out(kbc, I8042_DATA, 0, key ? 0x32 : 0x1c);
+            ck_assert_uint_eq(kbc_get(), 0xfa);
+        }
+        out(kbc, I8042_DATA, 0, 0xf4);
+        ck_assert_uint_eq(kbc_get(), 0xfa);
+        expect_type(0x1e, 0x1c, command == 0xfb, command == 0xfc);
+        expect_type(0x30, 0x32, command == 0xfb, command == 0xfc);
+        expect_type(0x2e, 0x21, true, true);
+    }
+    out(kbc, I8042_DATA, 0, 0xf6);
+    kbc_get();
+    out(kbc, I8042_DATA, 0, 0xf0);
+    kbc_get();
+    out(kbc, I8042_DATA, 0, 3);
+    kbc_get();
+    expect_type(0x1e, 0x1c, true, false);
+}
+END_TEST
+
+/* What comes of a key, up to 16 bytes. */
+static void expect_bytes(uint16_t word, const char *bytes, unsigned n)
+{
+    press(word);
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_uint_eq(kbc_get(), (uint8_t)bytes[i]);
+    ck_assert(!kbc_full());
+}
+
+START_TEST(print_and_pause_depend_on_modifiers)
+{
+    new_i8042();
+    kbc_command_byte(0x01);
+    expect_bytes(KEY_PRINT, "\xe0\x12\xe0\x7c", 4);
+    expect_bytes(KEY_PRINT | KEY_RELEASE, "\xe0\xf0\x7c\xe0\xf0\x12", 6);
+    expect_bytes(0x38, "\x11", 1);
+    expect_bytes(KEY_PRINT, "\x84", 1);
+    expect_bytes(KEY_PRINT | KEY_RELEASE, "\xf0\x84", 2);
+    expect_bytes(0x38 | KEY_RELEASE, "\xf0\x11", 2);
+    expect_bytes(0x11d, "\xe0\x14", 2);
+    expect_bytes(KEY_PRINT, "\xe0\x7c", 2);
+    expect_bytes(KEY_PRINT | KEY_RELEASE, "\xe0\xf0\x7c", 3);
+    expect_bytes(KEY_PAUSE, "\xe0\x7e\xe0\xf0\x7e", 5);
+    expect_bytes(0x11d | KEY_RELEASE, "\xe0\xf0\x14", 3);
+    expect_bytes(KEY_PAUSE, "\xe1\x14\x77\xe1\xf0\x14\xf0\x77", 8);
 }
 END_TEST
 
@@ -557,6 +649,103 @@ START_TEST(mouse_grows_a_wheel_by_the_magic_sequence)
 }
 END_TEST
 
+static void set_rates(const uint8_t *rates)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        to_mouse(0xf3);
+        kbc_get();
+        to_mouse(rates[i]);
+        ck_assert_uint_eq(kbc_get(), 0xfa);
+    }
+}
+
+START_TEST(mouse_grows_five_buttons_by_the_other_sequence)
+{
+    static const uint8_t record[8] = {1, 0, 0, 0, 0xff, 0xff, 0x1a, 0}; /* right, side, extra; the wheel away from the user */
+
+    new_i8042();
+    set_rates((const uint8_t[]){200, 100, 80});
+    set_rates((const uint8_t[]){200, 200, 80});
+    to_mouse(0xf2);
+    kbc_get();
+    ck_assert_uint_eq(kbc_get(), 4);
+    to_mouse(0xf4);
+    kbc_get();
+    input(mouse, record, sizeof(record));
+    for (unsigned again = 0; again < 2; again++) {
+        ck_assert_uint_eq(kbc_get(), 0x0a);
+        ck_assert_uint_eq(kbc_get(), 1);
+        ck_assert_uint_eq(kbc_get(), 0);
+        ck_assert_uint_eq(kbc_get(), 0x3f);
+        ck_assert(!kbc_full());
+        if (!again)
+            to_mouse(0xfe); /* the whole packet comes again */
+    }
+}
+END_TEST
+
+START_TEST(mouse_refuses_what_it_does_not_know)
+{
+    static const uint8_t bad[] = {0xe1, 0x55, 0xe1, 0x00};
+
+    new_i8042();
+    for (unsigned i = 0; i < sizeof(bad); i++) {
+        to_mouse(bad[i]);
+        ck_assert_uint_eq(kbc_get(), i & 1 ? 0xfc : 0xfe);
+    }
+    /* A parameter may be sent again. */
+    to_mouse(0xe8);
+    ck_assert_uint_eq(kbc_get(), 0xfa);
+    to_mouse(9);
+    ck_assert_uint_eq(kbc_get(), 0xfe);
+    to_mouse(3);
+    ck_assert_uint_eq(kbc_get(), 0xfa);
+    to_mouse(0xf3);
+    kbc_get();
+    to_mouse(99);
+    ck_assert_uint_eq(kbc_get(), 0xfe);
+    to_mouse(98);
+    ck_assert_uint_eq(kbc_get(), 0xfc);
+    to_mouse(0xe9);
+    ck_assert_uint_eq(kbc_get(), 0xfa);
+    ck_assert_uint_eq(kbc_get(), 0);
+    ck_assert_uint_eq(kbc_get(), 3);
+    ck_assert_uint_eq(kbc_get(), 100);
+}
+END_TEST
+
+START_TEST(older_states_of_keyboard_and_mouse_are_taken_over)
+{
+    uint8_t old[512];
+    uint32_t len;
+
+    new_i8042();
+    kbc_command_byte(0x01);
+    out(kbc, I8042_DATA, 0, 0xf0);
+    kbc_get();
+    out(kbc, I8042_DATA, 0, 3);
+    kbc_get();
+    len = ps2kbd_ops.state_size - 64;
+    memcpy(old, kbd->state, len);
+    reset_all();
+    kbc_command_byte(0x01);
+    ck_assert(!ps2kbd_ops.upgrade(kbd, 0, old, len - 1));
+    ck_assert(ps2kbd_ops.upgrade(kbd, 0, old, len));
+    ck_assert(ps2kbd_ops.possible(kbd));
+    expect_type(0x1e, 0x1c, true, true); /* as version 0 had it */
+    to_mouse(0xf4);
+    kbc_get();
+    len = ps2mouse_ops.state_size - 8;
+    memcpy(old, mouse->state, len);
+    reset_all();
+    ck_assert(ps2mouse_ops.upgrade(mouse, 0, old, len));
+    ck_assert(ps2mouse_ops.possible(mouse));
+    to_mouse(0xe9);
+    kbc_get();
+    ck_assert_uint_eq(kbc_get(), 0x20);
+}
+END_TEST
+
 START_TEST(mouse_adds_up_what_does_not_fit)
 {
     static const uint8_t record[8] = {1, 0, 0, 0, 0, 0, 0, 0};
@@ -617,6 +806,11 @@ static void add_line_tests(TCase *tc)
     ADD(keyboard_input_never_overflows_what_room_promised);
     ADD(mouse_reports_movement_and_buttons);
     ADD(mouse_grows_a_wheel_by_the_magic_sequence);
+    ADD(mouse_grows_five_buttons_by_the_other_sequence);
+    ADD(mouse_refuses_what_it_does_not_know);
+    ADD(keys_of_set_3_have_types_of_their_own);
+    ADD(print_and_pause_depend_on_modifiers);
+    ADD(older_states_of_keyboard_and_mouse_are_taken_over);
     ADD(mouse_adds_up_what_does_not_fit);
     ADD(key_names_are_those_of_sendkey);
 }

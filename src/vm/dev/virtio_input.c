@@ -31,10 +31,11 @@ enum { CFG_UNSET = 0x00, CFG_ID_NAME = 0x01, CFG_ID_SERIAL = 0x02, CFG_ID_DEVIDS
 
 /* Types and codes. */
 enum { EV_SYN = 0x00, EV_KEY = 0x01, EV_REL = 0x02, EV_ABS = 0x03, EV_LED = 0x11, EV_REP = 0x14 };
-enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x110, BTN_RIGHT = 0x111, BTN_MIDDLE = 0x112 };
+enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x110, BTN_RIGHT = 0x111, BTN_MIDDLE = 0x112, BTN_SIDE = 0x113,
+       BTN_EXTRA = 0x114 };
 #define LEDS     3u      /* num, caps, scroll */
 #define ABS_MOST 32767u
-#define BUTTONS  3u
+#define BUTTONS  5u
 #define KEY_SYSRQ 99u
 #define KEY_PAUSE_CODE 119u
 
@@ -45,7 +46,7 @@ enum { REL_X = 0, REL_Y = 1, REL_WHEEL = 8, ABS_X = 0, ABS_Y = 1, BTN_LEFT = 0x1
 #define INPUT_EVENTS  256u
 #define RECORD  8u  /* bytes of a mouse's or tablet's in an event of ours */
 #define EVENT_BYTES 8u
-#define RECORD_EVENTS 8u /* that one makes at most */
+#define RECORD_EVENTS 9u /* that one makes at most */
 
 DEVICE_STATE_BEGIN
 struct input_event {
@@ -161,7 +162,7 @@ static void type_words(struct input *n, vtime_t now)
 
 static void point(struct input *n, const uint8_t *record)
 {
-    static const uint16_t buttons[BUTTONS] = {BTN_LEFT, BTN_RIGHT, BTN_MIDDLE};
+    static const uint16_t buttons[BUTTONS] = {BTN_LEFT, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA};
     struct input_state *s = n->st;
     int16_t d[3] = {(int16_t)get_le16(record), (int16_t)get_le16(record + 2), (int16_t)get_le16(record + 4)};
     uint16_t held = get_le16(record + 6), changed = held ^ s->buttons;

@@ -7,12 +7,14 @@
  * going down or up and per wait between them. What is to be typed waits, as
  * fingers would, for its time and for room in the keyboard's buffer.
  *
+ * In set 3 each key repeats, breaks, does both or neither, as it does by default or as commands have said (F7h-FDh).
+ *
  * Not modelled: the buffer overrun code, line errors, the diagnostic echoes of
- * particular makes. Set 3 knows its keys as make/break or typematic only
- * as the all-keys commands (F7h-FAh) say; the per-key ones (FBh-FDh) are
- * acknowledged without effect.
+ * particular makes, the fake shifts of grey keys but for Print.
  */
 #include "i386/pc/ps2.h"
+
+#include <stddef.h>
 
 #include "base/buffer.h"
 #include "vm/dev/keys.h"
@@ -20,6 +22,10 @@
 
 #define KEY_ROOM 8u /* the longest sequence a key sends */
 #define WORDS   64u /* of input to be typed */
+#define SET3_CODES 256u
+
+/* Modifiers, by key. */
+enum held { HELD_CTRL = 0x03, HELD_ALT = 0x0c, HELD_SHIFT = 0x30 };
 
 DEVICE_STATE_BEGIN
 struct ps2kbd_state {
@@ -32,12 +38,14 @@ struct ps2kbd_state {
     uint8_t leds;
     uint8_t rate;        /* typematic rate and delay byte (command F3h) */
     uint8_t parameter_of; /* the command whose parameter comes next, 0: none */
-    uint8_t no_break;    /* set 3: no break codes (F9h) */
-    uint8_t no_repeat;   /* set 3: no typematic (F8h) */
+    uint8_t held;        /* modifiers that are down: enum held */
+    uint8_t reserved_1;
     uint8_t word_head;
     uint8_t word_count;
     uint8_t reserved[5];
     uint16_t words[WORDS]; /* to be typed */
+    /* Since version 1: */
+    uint32_t repeats[SET3_CODES / 32], breaks[SET3_CODES / 32]; /* set 3: keys by their codes */
 };
 DEVICE_STATE_END
 
@@ -94,6 +102,43 @@ static void ready(struct device *dev)
     line_set(&w->ready, s->queue.count != 0);
 }
 
+/* ---- types of keys in set 3 ---- */
+
+static bool is_in(const uint32_t *set, uint8_t code)
+{
+    return set[code / 32] >> code % 32 & 1u;
+}
+
+static void set_type(struct ps2kbd_state *s, uint8_t code, bool repeats, bool breaks)
+{
+    uint32_t bit = 1u << code % 32;
+
+    s->repeats[code / 32] = (s->repeats[code / 32] & ~bit) | (repeats ? bit : 0);
+    s->breaks[code / 32] = (s->breaks[code / 32] & ~bit) | (breaks ? bit : 0);
+}
+
+static void set_types(struct ps2kbd_state *s, bool repeats, bool breaks)
+{
+    memset(s->repeats, repeats ? 0xff : 0, sizeof(s->repeats));
+    memset(s->breaks, breaks ? 0xff : 0, sizeof(s->breaks));
+}
+
+/* As after a reset: most repeat, some modifiers break, and others do neither (reference, "Scan code set 3"). */
+static void default_types(struct ps2kbd_state *s)
+{
+    static const uint8_t breaking[] = {0x14, 0x12, 0x59, 0x11, 0x19}; /* Caps Lock, shifts, left Ctrl and Alt */
+    static const uint8_t neither[] = {
+        0x39, 0x58, 0x67, 0x6e, 0x65, 0x6f, 0x6d, 0x76, 0x6c, 0x6b, 0x69, 0x77, 0x75, 0x73, 0x72, 0x70, 0x7e, 0x7d, 0x74, 0x7a, 0x71, 0x84,
+        0x79, 0x08, 0x07, 0x0f, 0x17, 0x1f, 0x27, 0x2f, 0x37, 0x3f, 0x47, 0x4f, 0x56, 0x5e, 0x57, 0x5f, 0x62,
+    };
+
+    set_types(s, true, false);
+    for (unsigned i = 0; i < sizeof(breaking); i++)
+        set_type(s, breaking[i], false, true);
+    for (unsigned i = 0; i < sizeof(neither); i++)
+        set_type(s, neither[i], false, false);
+}
+
 /* Room for command replies is kept. */
 static bool key_fits(const struct ps2kbd_state *s)
 {
@@ -123,6 +168,15 @@ static unsigned sequence(const struct ps2kbd_state *s, uint8_t *out, bool extend
     return n;
 }
 
+static void note_modifier(struct ps2kbd_state *s, uint16_t key, bool release)
+{
+    static const uint16_t modifiers[6] = {0x1d, 0x11d, 0x38, 0x138, 0x2a, 0x36}; /* in the order of enum held's bits */
+
+    for (unsigned i = 0; i < ARRAY_LEN(modifiers); i++)
+        if (modifiers[i] == key)
+            s->held = (uint8_t)(release ? s->held & ~(1u << i) : s->held | 1u << i);
+}
+
 static void send_key(struct ps2kbd_state *s, uint16_t word)
 {
     static const uint8_t pause1[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};
@@ -134,15 +188,23 @@ static void send_key(struct ps2kbd_state *s, uint16_t word)
     unsigned n = 0;
 
     if (s->set == 3) {
-        if (!set3_of(key) || (release && s->no_break))
+        if (!set3_of(key) || (release && !is_in(s->breaks, set3_of(key))))
             return;
         if (release)
             bytes[n++] = 0xf0;
         bytes[n++] = set3_of(key);
     } else if (key & KEY_PAUSE) {
-        if (!release) /* Pause has no break code and does not repeat */
+        if (!release && (s->held & HELD_CTRL)) { /* Break */
+            n = sequence(s, bytes, true, 0x46, false);
+            n += sequence(s, bytes + n, true, 0x46, true);
+            put_all(s, bytes, n);
+        } else if (!release) /* Pause has no break code and does not repeat */
             put_all(s, s->set == 1 ? pause1 : pause2, s->set == 1 ? sizeof(pause1) : sizeof(pause2));
         return;
+    } else if (key == KEY_PRINT && (s->held & HELD_ALT)) { /* SysRq */
+        n = sequence(s, bytes, false, 0x54, release);
+    } else if (key == KEY_PRINT && (s->held & (HELD_CTRL | HELD_SHIFT))) { /* no fake shift */
+        n = sequence(s, bytes, true, 0x37, release);
     } else if (key == KEY_PRINT) {
         n = sequence(s, bytes, true, release ? 0x37 : 0x2a, release);
         n += sequence(s, bytes + n, true, release ? 0x2a : 0x37, release);
@@ -168,10 +230,11 @@ static void key_event(struct device *dev, uint16_t word)
     struct ps2kbd_state *s = dev->state;
     uint16_t key = word & (uint16_t)~KEY_RELEASE;
 
+    note_modifier(s, key, word & KEY_RELEASE);
     if (!s->scanning)
         return;
     send_key(s, word);
-    if (!(word & KEY_RELEASE) && !(key & KEY_PAUSE) && !(s->set == 3 && s->no_repeat)) {
+    if (!(word & KEY_RELEASE) && !(key & KEY_PAUSE) && (s->set != 3 || is_in(s->repeats, set3_of(key)))) {
         s->repeat_key = key;
         s->repeat_at = machine_now(dev->machine) + repeat_delay(s);
     } else if (key == s->repeat_key) {
@@ -203,8 +266,7 @@ static void defaults(struct ps2kbd_state *s)
 {
     s->rate = 0x2b; /* 500 ms, 10.9 characters a second */
     s->set = 2;
-    s->no_break = 0;
-    s->no_repeat = 0;
+    default_types(s);
     s->repeat_key = 0;
     s->repeat_at = VTIME_NEVER;
     s->parameter_of = 0;
@@ -212,7 +274,8 @@ static void defaults(struct ps2kbd_state *s)
 
 static void parameter(struct ps2kbd_state *s, uint8_t command, uint8_t byte)
 {
-    s->parameter_of = 0;
+    if (command < 0xfb) /* after others more keys may follow */
+        s->parameter_of = 0;
     if (command == 0xf0 && byte > 3) {
         ps2_put(&s->queue, PS2_RESEND);
         return;
@@ -228,9 +291,11 @@ static void parameter(struct ps2kbd_state *s, uint8_t command, uint8_t byte)
         else
             s->set = byte;
         break;
-    default: /* F3h; FBh-FDh name a key */
-        if (command == 0xf3)
-            s->rate = byte & 0x7fu;
+    case 0xf3:
+        s->rate = byte & 0x7fu;
+        break;
+    default: /* FBh-FDh name a key by its code */
+        set_type(s, byte, command == 0xfb, command == 0xfc);
         break;
     }
 }
@@ -283,8 +348,7 @@ void ps2kbd_command(struct device *dev, uint8_t byte)
     case 0xf8:
     case 0xf9:
     case 0xfa:
-        s->no_repeat = byte == 0xf8 || byte == 0xf9;
-        s->no_break = byte == 0xf7 || byte == 0xf9;
+        set_types(s, byte == 0xf7 || byte == 0xfa, byte == 0xf8 || byte == 0xfa);
         ps2_put(&s->queue, PS2_ACK);
         break;
     case 0xfe: /* resend */
@@ -381,9 +445,28 @@ static bool kbd_possible(const struct device *dev)
     return ps2_possible(&s->queue) && s->set >= 1 && s->set <= 3 && s->word_head < WORDS && s->word_count <= WORDS;
 }
 
+/* Version 0 had two flags for all keys of set 3, where `held` and what is behind it are now. */
+static bool kbd_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    struct ps2kbd_state *s = dev->state;
+    bool breaks, repeats;
+
+    if (version != 0 || len != offsetof(struct ps2kbd_state, repeats))
+        return false;
+    memset(s, 0, sizeof(*s));
+    memcpy(s, old, len);
+    breaks = !s->held;
+    repeats = !s->reserved_1;
+    s->held = s->reserved_1 = 0;
+    set_types(s, repeats, breaks);
+    return true;
+}
+
 const struct device_ops ps2kbd_ops = {
     .name = "ps2kbd",
     .state_size = sizeof(struct ps2kbd_state),
+    .state_version = 1,
+    .upgrade = kbd_upgrade,
     .possible = kbd_possible,
     .reset = kbd_reset,
     .deadline = kbd_deadline,
