@@ -371,6 +371,56 @@ void checkpoint_line_remove(struct checkpoint_store *s, struct checkpoint_line *
     free_line(s, line);
 }
 
+/* ---- pages in place ---- */
+
+/* Time that copies take is measured of one in so many, once there are so many: asking for it takes as long as to copy a page. */
+#define COPIES_MEASURED 16u
+
+static uint64_t clock_of(const struct checkpoint_store *s)
+{
+    return s->now_ns ? s->now_ns(s->clock_ctx) : 0;
+}
+
+static void move_out(struct checkpoint_store *s, struct page *p)
+{
+    bool measured = !(s->pages_copied++ % COPIES_MEASURED);
+    uint64_t began = measured ? clock_of(s) : 0;
+
+    page_move_out(&s->pages, p);
+    if (measured)
+        s->copy_ns += (clock_of(s) - began) * COPIES_MEASURED;
+}
+
+/* A page of the seat's machine is about to change: of its bytes there shall be a copy. */
+static void page_changes(void *ctx, struct page_space *space, uint64_t n)
+{
+    struct checkpoint_seat *seat = ctx;
+    struct checkpoint_store *s = seat->store;
+    struct page *p = page_tree_get(seat->base, s->levels, space->first + n);
+
+    if (!p || !page_is_in_place(p))
+        return;
+    lock(s);
+    move_out(s, p);
+    unlock(s);
+}
+
+static void watch_changes(struct checkpoint_seat *seat, bool watch)
+{
+    struct machine *m = seat->machine;
+
+    for (unsigned i = 0; i < m->nspaces; i++) {
+        m->spaces[i]->changes = watch ? page_changes : NULL;
+        m->spaces[i]->changes_ctx = watch ? seat : NULL;
+    }
+}
+
+void checkpoint_store_clock(struct checkpoint_store *s, uint64_t (*now_ns)(void *ctx), void *ctx)
+{
+    s->now_ns = now_ns;
+    s->clock_ctx = ctx;
+}
+
 /* ---- taking, restoring ---- */
 
 struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t budget_bytes)
@@ -381,7 +431,8 @@ struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t bud
 
     machine_lay_out(m);
     s->machine = m;
-    s->own = (struct checkpoint_seat){.store = s, .machine = m};
+    s->own = (struct checkpoint_seat){.store = s, .machine = m, .in_place = true};
+    watch_changes(&s->own, true);
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&s->lock, &recursive);
@@ -397,6 +448,7 @@ void checkpoint_store_destroy(struct checkpoint_store *s)
 {
     if (!s)
         return;
+    watch_changes(&s->own, false);
     for (size_t i = 0; i < s->nlines; i++)
         free_line(s, s->lines[i]);
     page_node_unref(&s->pages, s->own.base, s->levels);
@@ -443,6 +495,16 @@ uint64_t checkpoint_seat_dirty(const struct checkpoint_seat *seat)
     return pages;
 }
 
+uint64_t checkpoint_copy_ns(const struct checkpoint_store *s)
+{
+    uint64_t ns;
+
+    lock(s);
+    ns = s->copy_ns;
+    unlock(s);
+    return ns;
+}
+
 bool checkpoint_has_room(struct checkpoint_store *s)
 {
     bool room;
@@ -451,6 +513,17 @@ bool checkpoint_has_room(struct checkpoint_store *s)
     room = s->pages.bytes + s->footprint_bytes + s->touches_bytes < s->budget_bytes;
     unlock(s);
     return room;
+}
+
+/* (What is dirty always is not told of when it changes; and a replica's machine goes before the store does.) */
+static struct page *page_of(struct checkpoint_seat *seat, const struct page_space *space, const uint8_t *bytes)
+{
+    struct checkpoint_store *s = seat->store;
+    struct page *p = page_create_in_place(&s->pages, bytes);
+
+    if (!seat->in_place || space->always_dirty)
+        move_out(s, p);
+    return p;
 }
 
 /* Bring a page of the base tree up to date with the machine. */
@@ -469,8 +542,7 @@ static void update(void *ctx, struct page_space *space, uint64_t n)
     /* Written but not changed is common enough (spinlocks, stacks). */
     if (old && page_equals(old, bytes))
         return;
-    page_tree_set(&s->pages, &seat->base, s->levels, space->first + n, page_create(&s->pages, bytes));
-    s->pages_copied++;
+    page_tree_set(&s->pages, &seat->base, s->levels, space->first + n, page_of(seat, space, bytes));
 }
 
 static void clean_all(struct machine *m)
@@ -551,9 +623,24 @@ struct restore {
     uint8_t scratch[PAGE_SIZE];
 };
 
+/* The bytes of a page, whoever's machine they are in, which runs meanwhile. */
+static const uint8_t *bytes_of(struct restore *r, const struct page *page)
+{
+    bool copied = false;
+
+    if (page_is_in_place(page)) {
+        lock(r->seat->store);
+        copied = page_is_in_place(page);
+        if (copied)
+            memcpy(r->scratch, page->data, PAGE_SIZE);
+        unlock(r->seat->store);
+    }
+    return copied ? r->scratch : page_bytes_by(&r->seat->codec, page, r->scratch);
+}
+
 static void restore_page(struct restore *r, struct page_space *space, uint64_t n, const struct page *page)
 {
-    page_space_restore(space, n, page ? page_bytes_by(&r->seat->codec, page, r->scratch) : NULL);
+    page_space_restore(space, n, page ? bytes_of(r, page) : NULL);
     r->pages++;
 }
 
@@ -571,10 +658,12 @@ static void restore_difference(void *ctx, uint64_t global, struct page *now, str
     uint64_t n;
     struct page_space *space = machine_space_of(r->seat->machine, global, &n);
 
-    (void)now;
     /* Those that are dirty have been seen to. */
-    if (!space->ops->is_dirty(space, n))
-        restore_page(r, space, n, then);
+    if (space->ops->is_dirty(space, n))
+        return;
+    if (now && r->seat->in_place)
+        page_changes(r->seat, space, n);
+    restore_page(r, space, n, then);
 }
 
 void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c)
@@ -582,7 +671,7 @@ void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c)
     checkpoint_seat_restore(&s->own, c);
 }
 
-/* Both trees have owners, so nobody changes them meanwhile: pages are copied without the lock. */
+/* Both trees have owners, so nobody changes them meanwhile: pages are copied without the lock, but for those in place. */
 void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c)
 {
     struct checkpoint_store *s = seat->store;

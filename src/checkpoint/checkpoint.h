@@ -1,13 +1,14 @@
 /*
  * Checkpoints: copies of a machine's state in host memory, by position.
  *
- * A checkpoint is a persistent radix tree of refcounted page copies that shares
+ * A checkpoint is a persistent radix tree of refcounted pages that shares
  * every unchanged page (and every unchanged part of the tree) with its
  * neighbours; the machine's arena is cut into pages and kept in the same tree.
- * All-zero pages cost nothing. Old pages are compressed; whatever their form,
- * there is one way to get at their bytes.
+ * All-zero pages cost nothing. A page is copied when the machine is about to change it, not before: what is written once
+ * and kept costs no memory but the machine's own. Old copies are compressed; whatever a page's form,
+ * there is one way to get at its bytes.
  *
- *   taking one     costs the pages written since the last take or restore
+ *   taking one     costs a look at the pages written since the last take or restore, and a copy of each that is written again
  *   restoring one  costs the pages that differ between now and then
  *
  * A checkpoint may only be taken of a canonical state (machine.between clear).
@@ -66,6 +67,8 @@ struct checkpoint {
  * is not zero must be on the machine's dirty list when the first one is taken. */
 struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t budget_bytes);
 void checkpoint_store_destroy(struct checkpoint_store *s);
+/* By which copying is measured (checkpoint_store_info.copy_ns), in nanoseconds; asked in the thread of whoever copies. */
+void checkpoint_store_clock(struct checkpoint_store *s, uint64_t (*now_ns)(void *ctx), void *ctx);
 
 /* The place of a machine at the store: the store's own machine's. */
 struct checkpoint_seat;
@@ -77,6 +80,8 @@ struct checkpoint_seat *checkpoint_seat_create(struct checkpoint_store *s, struc
 void checkpoint_seat_destroy(struct checkpoint_seat *seat);
 struct checkpoint *checkpoint_seat_take(struct checkpoint_seat *seat, enum checkpoint_kind kind);
 void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c);
+/* By the store's clock: what copying pages has taken since it was made, about. */
+uint64_t checkpoint_copy_ns(const struct checkpoint_store *s);
 /* How many pages one that is taken now has to look at. */
 uint64_t checkpoint_seat_dirty(const struct checkpoint_seat *seat);
 /* Is less held than the budget allows? */
@@ -204,11 +209,12 @@ struct checkpoint_store_info {
     size_t lines;
     uint64_t budget_bytes;
     uint64_t bytes;             /* all host memory held: pages, tree, footprints */
-    uint64_t raw_pages, compressed_pages;
+    uint64_t in_place_pages, raw_pages, compressed_pages; /* whose bytes are where the machine has them; copies */
     uint64_t compressed_bytes;  /* held by compressed pages */
     uint64_t nodes;             /* of the trees */
     uint64_t footprint_bytes;   /* with what is known of bytes */
     uint64_t takes, restores, pages_copied, pages_restored, removed; /* since creation */
+    uint64_t copy_ns;           /* by its clock, that copying took since creation, about */
 };
 void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_store_info *info);
 

@@ -31,6 +31,7 @@ struct checkpoint_seat {
     struct checkpoint_store *store;
     struct machine *machine;
     struct page_node *base;       /* machine state == base + the machine's dirty pages */
+    bool in_place;                /* pages that are not dirty may be so in `base`, and in no other machine's */
     struct page_codec *codec;     /* the thread's that restores */
 };
 
@@ -47,6 +48,9 @@ struct checkpoint_store {
     uint64_t footprint_bytes;
     uint64_t touches_bytes;       /* of all checkpoint.touches */
     uint64_t takes, restores, pages_copied, pages_restored, removed;
+    uint64_t copy_ns;             /* by now_ns, that copying pages has taken, about */
+    uint64_t (*now_ns)(void *ctx); /* NULL: not measured */
+    void *clock_ctx;
     uint64_t copied_at_trim;      /* pages_copied when last trimmed */
     uint64_t uses;                /* counts pinning and restoring: checkpoint.used */
 };

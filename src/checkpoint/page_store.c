@@ -1,5 +1,5 @@
 /*
- * Page copies: raw at first, compressed when they are old. A page that does not shrink by an
+ * Pages: in place or raw at first, compressed when they are old. A page that does not shrink by an
  * eighth stays raw and is not tried again.
  */
 #include "checkpoint/page_tree.h"
@@ -20,7 +20,7 @@ void page_store_init(struct page_store *ps)
 
 void page_store_finish(struct page_store *ps)
 {
-    CHECK(!ps->raw_pages && !ps->compressed_pages && !ps->nodes);
+    CHECK(!ps->in_place_pages && !ps->raw_pages && !ps->compressed_pages && !ps->nodes);
     page_slab_finish(&ps->raw);
     page_codec_destroy(ps->codec);
     ps->codec = NULL;
@@ -54,17 +54,50 @@ static void dequeue(struct page_store *ps, struct page *p)
     p->older = p->newer = NULL;
 }
 
-struct page *page_create(struct page_store *ps, const uint8_t *bytes)
+static struct page *create(struct page_store *ps)
 {
     struct page *p = xcalloc(1, sizeof(*p));
 
     p->refs = 1;
-    p->data = page_slab_take(&ps->raw);
-    memcpy(p->data, bytes, PAGE_SIZE);
+    ps->bytes += sizeof(*p);
+    return p;
+}
+
+static void copy_raw(struct page_store *ps, struct page *p, const uint8_t *bytes)
+{
+    uint8_t *copy = page_slab_take(&ps->raw);
+
+    memcpy(copy, bytes, PAGE_SIZE);
+    p->data = copy;
     enqueue(ps, p);
     ps->raw_pages++;
-    ps->bytes += sizeof(*p) + PAGE_SIZE;
+    ps->bytes += PAGE_SIZE;
+}
+
+struct page *page_create(struct page_store *ps, const uint8_t *bytes)
+{
+    struct page *p = create(ps);
+
+    copy_raw(ps, p, bytes);
     return p;
+}
+
+struct page *page_create_in_place(struct page_store *ps, const uint8_t *bytes)
+{
+    struct page *p = create(ps);
+
+    p->data = (uint8_t *)(uintptr_t)bytes; /* only read as long as they are there */
+    p->in_place = true;
+    ps->in_place_pages++;
+    return p;
+}
+
+void page_move_out(struct page_store *ps, struct page *p)
+{
+    CHECK(p->in_place);
+    copy_raw(ps, p, p->data);
+    ps->in_place_pages--;
+    __atomic_store_n(&p->in_place, false, __ATOMIC_RELEASE);
 }
 
 void page_unref(struct page_store *ps, struct page *p)
@@ -72,16 +105,19 @@ void page_unref(struct page_store *ps, struct page *p)
     if (--p->refs)
         return;
     dequeue(ps, p);
-    if (p->size) {
+    if (p->in_place) {
+        ps->in_place_pages--;
+    } else if (p->size) {
         ps->compressed_pages--;
         ps->compressed_bytes -= p->size;
-        ps->bytes -= sizeof(*p) + p->size;
+        ps->bytes -= p->size;
         free(p->data);
     } else {
         ps->raw_pages--;
-        ps->bytes -= sizeof(*p) + PAGE_SIZE;
+        ps->bytes -= PAGE_SIZE;
         page_slab_give(&ps->raw, p->data);
     }
+    ps->bytes -= sizeof(*p);
     free(p);
 }
 

@@ -1,5 +1,8 @@
 /*
- * Page copies, and the persistent radix trees that checkpoints share them in.
+ * Pages, and the persistent radix trees that checkpoints share them in.
+ *
+ * A page need not be a copy: as long as a machine has not changed it, its bytes are there, *in place*. Whoever made it so
+ * calls page_move_out() before they change.
  *
  * A tree maps a page number to a page; an absent page or subtree is all zero.
  * Nodes and pages are refcounted; a node that has more than one owner is
@@ -19,6 +22,7 @@
 struct page {
     uint32_t refs;
     uint16_t size;        /* bytes at `data` if compressed; 0: PAGE_SIZE, raw */
+    bool in_place;        /* `data` is the machine's; page_is_in_place() */
     bool queued;          /* raw and waiting on the queue to be compressed */
     uint64_t hash;        /* page_hash(); 0: nobody asked yet */
     struct page *older, *newer; /* neighbours on that queue */
@@ -32,7 +36,7 @@ struct page_node {
 
 struct page_store {
     uint64_t bytes;       /* host memory of pages and nodes (without free ones) */
-    uint64_t raw_pages, compressed_pages, compressed_bytes, nodes;
+    uint64_t in_place_pages, raw_pages, compressed_pages, compressed_bytes, nodes;
     struct page *oldest, *newest; /* queue of raw pages, in order of creation */
     struct page_slab raw;         /* raw pages' bytes */
     struct page_codec *codec;     /* the compressor's state, made when first needed */
@@ -44,6 +48,15 @@ void page_store_finish(struct page_store *ps);
 
 /* A raw copy of PAGE_SIZE bytes, with one owner. */
 struct page *page_create(struct page_store *ps, const uint8_t *bytes);
+/* A page whose bytes are in place at `bytes`, with one owner. */
+struct page *page_create_in_place(struct page_store *ps, const uint8_t *bytes);
+/* Are they still there? (Other threads may look, and copy them under the lock that page_move_out() is called under.) */
+static inline bool page_is_in_place(const struct page *p)
+{
+    return __atomic_load_n(&p->in_place, __ATOMIC_ACQUIRE);
+}
+/* Of a page that is in place: from now on it is a raw copy. */
+void page_move_out(struct page_store *ps, struct page *p);
 void page_unref(struct page_store *ps, struct page *p);
 /* The PAGE_SIZE bytes of `p`, whatever its form; `scratch` (PAGE_SIZE) may be used for them. */
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch);

@@ -138,7 +138,7 @@ static uint64_t limit(const struct checkpoint_store *s)
 {
     const struct checkpoint_line *line = s->line;
     const struct page_store *ps = &s->pages;
-    uint64_t pages = ps->raw_pages + ps->compressed_pages, newest = 0;
+    uint64_t pages = ps->in_place_pages + ps->raw_pages + ps->compressed_pages, newest = 0;
 
     /* (Its pages are as large as others.) */
     if (line->count && pages)
@@ -216,6 +216,7 @@ void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_s
     }
     info->budget_bytes = s->budget_bytes;
     info->bytes = bytes_held(s);
+    info->in_place_pages = s->pages.in_place_pages;
     info->raw_pages = s->pages.raw_pages;
     info->compressed_pages = s->pages.compressed_pages;
     info->compressed_bytes = s->pages.compressed_bytes;
@@ -224,6 +225,7 @@ void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_s
     info->takes = s->takes;
     info->restores = s->restores;
     info->pages_copied = s->pages_copied;
+    info->copy_ns = s->copy_ns;
     info->pages_restored = s->pages_restored;
     info->removed = s->removed;
 }

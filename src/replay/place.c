@@ -161,6 +161,7 @@ void place_restore(struct timeline *tl, struct checkpoint *c)
 {
     keep_footprint(tl);
     checkpoint_seat_restore(tl->seat, c);
+    tl->placement.copies_seen_ns = checkpoint_copy_ns(tl->store);
     env_seek(tl);
     tl->placement.since_ns = tl->placement.rungs_ns = 0;
     enter(tl, c);
@@ -178,9 +179,14 @@ static void find_neighbours(struct timeline *tl)
 struct checkpoint *place_checkpoint(struct timeline *tl, enum checkpoint_kind kind)
 {
     bool live = tl->m->st->position >= tl->edge && !tl->leader;
-    uint64_t t0 = run_work_now(tl), effort = tl->placement.effort_ns;
+    uint64_t t0 = run_work_now(tl), effort = tl->placement.effort_ns, copies = checkpoint_copy_ns(tl->store);
     struct checkpoint *c = checkpoint_seat_take(tl->seat, kind);
 
+    /* Those of pages that changed for the first time since the one before: they are what that one cost, when all is said. */
+    copies -= tl->placement.copies_seen_ns;
+    tl->placement.copies_seen_ns = checkpoint_copy_ns(tl->store);
+    tl->placement.copies_ns = copies;
+    tl->stats.checkpoint_ns += copies;
     if (c == tl->placement.segment)
         return c;
     if (!live) {
@@ -253,7 +259,7 @@ static uint64_t learn(uint64_t known, uint64_t seen, uint64_t most)
     return known ? known - known / 4 + seen / 4 : seen;
 }
 
-/* Taking a checkpoint, with what follows from it, has cost that much. */
+/* Taking a checkpoint, with what follows from it and the copies of pages since the one before, has cost that much. */
 static void learn_cost(struct placement *p, uint64_t pages, uint64_t cost_ns)
 {
     uint64_t copying = cost_ns > p->take_ns ? cost_ns - p->take_ns : 0;
@@ -311,7 +317,7 @@ static void place_at_edge(struct timeline *tl)
         tl->placement.trimmed_ns = tl->placement.effort_ns;
         place_trim(tl);
     }
-    learn_cost(&tl->placement, pages, run_work_now(tl) - t0);
+    learn_cost(&tl->placement, pages, run_work_now(tl) - t0 + tl->placement.copies_ns);
 }
 
 /* More may be spent, if it is not so much already. */

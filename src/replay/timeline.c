@@ -18,6 +18,11 @@ void timeline_checkpoint(struct timeline *tl)
     place_trim(tl);
 }
 
+static uint64_t work_clock(void *ctx)
+{
+    return run_work_now(ctx);
+}
+
 struct timeline *timeline_create(struct machine *m, const struct timeline_config *config,
                                  const struct timeline_host *host)
 {
@@ -32,6 +37,7 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
         tl->cfg.ladder_steps = DEFAULT_LADDER;
     tl->log = event_log_create();
     tl->store = checkpoint_store_create(m, tl->cfg.checkpoint_memory);
+    checkpoint_store_clock(tl->store, work_clock, tl);
     tl->seat = checkpoint_own_seat(tl->store);
     tl->first = tl->edge = m->st->position;
     tl->edge_vtime = machine_now(m);

@@ -149,6 +149,8 @@ struct placement {
     uint64_t effort_ns;       /* processor time run at the live edge, in all */
     uint64_t take_ns;         /* what taking one of no pages costs, about; 0: not known yet */
     uint64_t page_ns;         /* ... and each dirty page; 0: not known yet */
+    uint64_t copies_ns;       /* time that copies of changing pages took between the newest and the one before */
+    uint64_t copies_seen_ns;  /* checkpoint_copy_ns() when that ended */
     uint64_t credit_ns;       /* what may be spent on the next one ahead of time */
     uint64_t slept_credit_ns; /* ... on one before a sleep */
     uint64_t trimmed_ns;      /* effort_ns when the store was last trimmed at the edge */

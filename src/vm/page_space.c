@@ -59,6 +59,8 @@ void page_space_touch(struct page_space *s, uint64_t n)
         s->dirty_cap = s->dirty_cap ? s->dirty_cap * 2 : 1024;
         s->dirty = xrealloc(s->dirty, s->dirty_cap * sizeof(s->dirty[0]));
     }
+    if (s->changes)
+        s->changes(s->changes_ctx, s, n);
     s->dirty[s->ndirty++] = n;
     s->ops->mark(s, n, true);
 }

@@ -61,6 +61,9 @@ struct page_space {
     uint64_t *dirty;    /* those that were touched since page_space_clean(), in order of first touch */
     uint64_t ndirty, dirty_cap;
     bool always_dirty;  /* every page is taken for dirty, always; `dirty` is not used */
+    /* Told of a page that is not dirty and is about to be, while its bytes are what they were. NULL: nobody. */
+    void (*changes)(void *ctx, struct page_space *s, uint64_t n);
+    void *changes_ctx;
     bool watched;       /* there are storage traps on bytes of it (vm/trap.h); memory has flags of pages instead */
     struct page_area areas[PAGE_SPACE_MAX_AREAS]; /* in order, without holes. None: not hashed as pages */
     unsigned nareas;

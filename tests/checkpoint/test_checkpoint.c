@@ -2,6 +2,7 @@
  * The checkpoint store, on a machine that has memory and no CPU: positions are
  * set by hand, "running" is writing pages.
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,8 +144,8 @@ START_TEST(unchanged_and_zero_pages_cost_nothing)
         write_page(m, i, i, true);
     first = checkpoint_take(s, CHECKPOINT_AUTO);
     a = info_of(s);
-    ck_assert_uint_ge(a.raw_pages, 100);
-    ck_assert_uint_le(a.raw_pages, 102); /* and the arena's */
+    ck_assert_uint_eq(a.in_place_pages, 100);
+    ck_assert_uint_le(a.raw_pages, 2); /* the arena's */
     for (unsigned i = 0; i < 1000; i++) {
         advance(m, 1);
         write_page(m, 7, i, true);
@@ -153,14 +154,118 @@ START_TEST(unchanged_and_zero_pages_cost_nothing)
         checkpoint_take(s, CHECKPOINT_AUTO);
     }
     b = info_of(s);
-    /* Each: one page, at most two of the arena, the paths to them. */
-    ck_assert_uint_le(b.raw_pages - a.raw_pages, 3000);
+    /* Each: one page, at most two of the arena, the paths to them; and what it was before, as the one that did not change. */
+    ck_assert_uint_le(b.raw_pages - a.raw_pages, 3001);
+    ck_assert_uint_eq(b.in_place_pages, 99);
     ck_assert_uint_le(b.nodes - a.nodes, 3000);
     ck_assert_uint_eq(b.checkpoints, 1001);
     /* Back over all of them costs what differs. */
     checkpoint_restore(s, first);
     ck_assert_uint_le(info_of(s).pages_restored, 4); /* the arena's two with them */
     checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(a_page_is_copied_when_it_changes_and_not_before)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint *c[3];
+    struct checkpoint_view *v = checkpoint_view_create(s);
+    uint64_t hash[3], copied;
+
+    for (uint32_t i = 0; i < 200; i++)
+        write_page(m, i, i, true);
+    for (unsigned n = 0; n < 3; n++) {
+        hash[n] = machine_hash(m);
+        c[n] = checkpoint_take(s, CHECKPOINT_AUTO);
+        checkpoint_view_move(v, c[n], NULL, NULL);
+        ck_assert_uint_eq(checkpoint_view_hash(v), hash[n]);
+        copied = info_of(s).pages_copied;
+        advance(m, 1);
+        for (uint32_t i = 0; i < 10; i++) /* each twice, some for the first time since it was written */
+            for (unsigned twice = 0; twice < 2; twice++)
+                write_page(m, 5 * n + i, 1000 * n + 7 * i + twice, true);
+        ck_assert_uint_eq(info_of(s).pages_copied - copied, 10);
+    }
+    ck_assert_uint_eq(info_of(s).in_place_pages, 200 - 10);
+    /* Of the 15 that were others there, 5 are dirty and have a copy; the others get one. */
+    copied = info_of(s).pages_copied;
+    checkpoint_restore(s, c[0]);
+    ck_assert_uint_eq(machine_hash(m), hash[0]);
+    ck_assert_uint_eq(info_of(s).pages_copied, copied + 10);
+    ck_assert_uint_eq(info_of(s).in_place_pages, 200 - 20);
+    for (unsigned n = 3; n--;) {
+        checkpoint_view_move(v, c[n], NULL, NULL);
+        ck_assert_uint_eq(checkpoint_view_hash(v), hash[n]);
+        checkpoint_restore(s, c[n]);
+        ck_assert_uint_eq(machine_hash(m), hash[n]);
+    }
+    checkpoint_view_destroy(v);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
+/* A replica's thread: goes to each checkpoint, again and again, as long as the machine runs. */
+struct visitor {
+    struct checkpoint_store *s;
+    struct machine *m;
+    struct checkpoint_seat *seat;
+    struct checkpoint *c[8];
+    uint64_t hash[8];
+    unsigned wrong, visits;
+    bool done;
+};
+
+static void *visit(void *ctx)
+{
+    struct visitor *v = ctx;
+
+    do {
+        for (unsigned i = 0; i < 8; i++) {
+            checkpoint_seat_restore(v->seat, v->c[i]);
+            v->wrong += machine_hash(v->m) != v->hash[i];
+        }
+        v->visits++;
+    } while (!__atomic_load_n(&v->done, __ATOMIC_ACQUIRE));
+    return NULL;
+}
+
+START_TEST(a_replica_goes_to_pages_in_place_while_the_machine_changes_them)
+{
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct visitor v = {.s = s, .m = memory_machine()};
+    pthread_t thread;
+    uint64_t rng = 1;
+
+    for (uint32_t i = 0; i < PAGES; i++)
+        write_page(m, i, i, true);
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned n = 0; n < 5; n++)
+            write_page(m, toy_rand(&rng) % PAGES, toy_rand(&rng), true);
+        advance(m, 10);
+        v.hash[i] = machine_hash(m);
+        v.c[i] = checkpoint_take(s, CHECKPOINT_AUTO);
+    }
+    v.seat = checkpoint_seat_create(s, v.m);
+    ck_assert_int_eq(pthread_create(&thread, NULL, visit, &v), 0);
+    for (unsigned n = 0; n < 40 * PAGES; n++) {
+        write_page(m, toy_rand(&rng) % PAGES, toy_rand(&rng), true);
+        if (n % PAGES == 0) {
+            advance(m, 10);
+            checkpoint_take(s, CHECKPOINT_AUTO);
+        }
+    }
+    __atomic_store_n(&v.done, true, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(v.wrong, 0);
+    ck_assert_uint_gt(v.visits, 0);
+    checkpoint_seat_destroy(v.seat);
+    checkpoint_store_destroy(s);
+    machine_destroy(v.m);
     machine_destroy(m);
 }
 END_TEST
@@ -293,7 +398,8 @@ START_TEST(a_budget_that_cannot_be_held_is_no_failure)
     }
     last = machine_hash(m);
     ck_assert_uint_eq(checkpoint_count(s), 2);
-    ck_assert_uint_ge(info_of(s).compressed_pages, 50);
+    ck_assert_uint_ge(info_of(s).compressed_pages, 5); /* of the ten that changed, those that are not noise */
+    ck_assert_uint_eq(info_of(s).in_place_pages, 100);
     checkpoint_restore(s, checkpoint_nth(s, 0));
     ck_assert_uint_eq(machine_hash(m), first);
     checkpoint_restore(s, checkpoint_nth(s, 1));
@@ -601,6 +707,8 @@ Suite *test_suite(void)
     tcase_add_test(t, a_checkpoint_brings_every_byte_back);
     tcase_add_test(t, a_sparse_space_of_a_terabyte_costs_and_hashes_what_was_touched);
     tcase_add_test(t, unchanged_and_zero_pages_cost_nothing);
+    tcase_add_test(t, a_page_is_copied_when_it_changes_and_not_before);
+    tcase_add_test(t, a_replica_goes_to_pages_in_place_while_the_machine_changes_them);
     tcase_add_test(t, dropping_a_checkpoint_frees_what_only_it_held);
     tcase_add_test(t, the_budget_holds_and_gaps_grow_with_distance);
     tcase_add_test(t, pinned_checkpoints_go_last_and_the_least_recently_used_of_them_first);
