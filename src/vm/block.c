@@ -233,6 +233,7 @@ void block_insert(struct exec_shared *sh, struct block *b)
 static void forget(struct exec_shared *sh, struct block *b)
 {
     struct block **at = &sh->hash[block_hash(b->page[0], &b->key)];
+    struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone);
     struct block *moved = sh->live[--sh->nlive];
 
     while (*at != b)
@@ -244,7 +245,9 @@ static void forget(struct exec_shared *sh, struct block *b)
     if (sh->link_from == b)
         sh->link_from = NULL;
     b->valid = false;
-    b->key.mode = UINT64_MAX; /* the jump cache finds it no more */
+    if (place->block == b)
+        *place = (struct jump_place){.block = NULL};
+    b->key.mode = UINT64_MAX; /* nor does who has it at hand take it for what it was */
     unchain_edges(sh, b);
     while (b->led_by)
         unchain(sh, b->led_by);
@@ -308,10 +311,18 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
     }
 }
 
-static void flush_jumps(struct exec_shared *sh)
+void block_found_by_jumps(struct exec_shared *sh, struct block *b)
 {
-    for (unsigned i = 0; i < JUMP_SIZE; i++)
-        sh->jump[i] = &sh->no_block;
+    *jump_place(sh, b->key.pc, b->key.mode, b->alone) =
+        (struct jump_place){.entry = b->entry, .key = b->key, .addend = b->addend, .block = b};
+}
+
+void block_entry_changed(const struct exec_shared *sh, const struct block *b)
+{
+    struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone);
+
+    if (place->block == b)
+        place->entry = b->entry;
 }
 
 void block_flush_all(struct exec_shared *sh)
@@ -330,10 +341,11 @@ void block_flush_all(struct exec_shared *sh)
                 sh->pages[page].blocks = NULL;
                 recount_page(sh, page);
             }
+        for (unsigned i = 0; i < sh->nlive; i++)
+            *jump_place(sh, sh->live[i]->key.pc, sh->live[i]->key.mode, sh->live[i]->alone) = (struct jump_place){.block = NULL};
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;
     }
-    flush_jumps(sh);
     sh->link_from = NULL;
     ucpu_of(sh->machine->runner)->block = NULL;
     sh->pool_used = 0;
@@ -360,15 +372,16 @@ void block_note_entry(struct ucpu *c, struct block *b)
 void block_cache_init(struct exec_shared *sh)
 {
     sh->pool = region_map(POOL_BYTES);
-    CHECK(sh->pool);
+    sh->jump = region_map(JUMP_SIZE * sizeof(sh->jump[0]));
+    CHECK(sh->pool && sh->jump);
     sh->epoch = 1;
     sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
-    flush_jumps(sh);
 }
 
 void block_cache_finish(struct exec_shared *sh)
 {
     region_unmap(sh->pool, POOL_BYTES);
+    region_unmap(sh->jump, JUMP_SIZE * sizeof(sh->jump[0]));
     free(sh->live);
     free(sh->live_index);
 }

@@ -277,7 +277,7 @@ static bool must_ask(const struct ucpu *c, const struct block_key *key)
 static struct block *next_block(struct ucpu *c, const struct block_key *key, bool alone)
 {
     struct exec *x = c->exec;
-    struct block **place = &x->shared->jump[jump_hash(key->pc, key->mode) ^ (alone ? JUMP_ALONE : 0)], *b = *place;
+    struct block *b = jump_block(x->shared, key->pc, key->mode, alone);
 
     if (b->key.pc == key->pc && b->key.mode == key->mode && b->key.va == key->va && b->alone == alone &&
         block_is_mapped(c, b))
@@ -287,7 +287,7 @@ static struct block *next_block(struct ucpu *c, const struct block_key *key, boo
     b = translate(c, key, alone);
     if (!b || b->alone != alone || b->page[0] == NO_PAGE || b->trapped || c->no_cache)
         return b;
-    *place = b;
+    block_found_by_jumps(x->shared, b);
     return b;
 }
 
@@ -397,7 +397,7 @@ static struct block *go_on(struct ucpu *c)
         return NULL;
     release(c);
     c->fe->where(c, &key);
-    b = x->shared->jump[jump_hash(key.pc, key.mode)];
+    b = jump_block(x->shared, key.pc, key.mode, false);
     if (b->key.pc != key.pc || b->key.mode != key.mode || b->key.va != key.va || b->alone || b->steps > c->cpu.budget ||
         !block_is_mapped(c, b))
         return NULL;

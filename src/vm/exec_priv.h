@@ -18,7 +18,7 @@
 #include "vm/exec.h"
 #include "vm/machine.h"
 
-#define JUMP_BITS 17
+#define JUMP_BITS 16
 #define JUMP_SIZE (1u << JUMP_BITS)
 /* A block of one instruction alone (each turn of several CPUs ends with some) is that far from the place of its PC, where
  * compiled code does not look for it. */
@@ -121,6 +121,15 @@ struct live_block {
     uint32_t len;
 };
 
+/* A place of the jump cache: the block, and what compiled code asks of it before it enters, together in one cache line. (The block's
+ * own line is another one, and not at hand when thousands are run in turns.) */
+struct jump_place {
+    _Alignas(64) const uint8_t *entry; /* what the block has, each; of no block: zeros, which match nothing that is mapped */
+    struct block_key key;
+    uintptr_t addend;
+    struct block *block;               /* NULL: none */
+};
+
 /* What the CPUs of a machine share. */
 struct exec_shared {
     struct machine *machine;
@@ -142,7 +151,7 @@ struct exec_shared {
     /* block.c */
     struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
-    struct block *jump[JUMP_SIZE];         /* the jump cache: by PC and mode; entries without a block point to no_block */
+    struct jump_place *jump;               /* [JUMP_SIZE]: the jump cache, by PC and mode */
     struct block **live;                   /* every valid block that is kept; block.index is its place */
     struct live_block *live_index;         /* parallel to live[] */
     unsigned nlive, cap_live;
@@ -337,6 +346,10 @@ static inline bool block_overlaps(const struct exec_shared *sh, uint32_t page, u
 /* Drop the blocks that contain one of these virtual addresses. */
 void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count);
 void block_flush_all(struct exec_shared *sh);
+/* Jumps find `b` from now on, until another takes its place or it is dropped. */
+void block_found_by_jumps(struct exec_shared *sh, struct block *b);
+/* Of a block that jumps may find: b->entry has changed. */
+void block_entry_changed(const struct exec_shared *sh, const struct block *b);
 /* Chain `to` to an edge of `from`, if that is allowed. */
 void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to);
 /* The interpreter is about to run `b` for the first time in this epoch. */
@@ -352,6 +365,20 @@ static inline unsigned jump_mode(uint64_t mode)
 static inline unsigned jump_hash(uint64_t pc, uint64_t mode)
 {
     return ((unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1)) ^ jump_mode(mode);
+}
+
+/* The place of a block of that PC and mode. */
+static inline struct jump_place *jump_place(const struct exec_shared *sh, uint64_t pc, uint64_t mode, bool alone)
+{
+    return &sh->jump[jump_hash(pc, mode) ^ (alone ? JUMP_ALONE : 0)];
+}
+
+/* The block there; one that matches nothing, if there is none. */
+static inline struct block *jump_block(const struct exec_shared *sh, uint64_t pc, uint64_t mode, bool alone)
+{
+    struct block *b = jump_place(sh, pc, mode, alone)->block;
+
+    return likely(b) ? b : (struct block *)(uintptr_t)&sh->no_block;
 }
 
 /* What is added to a PC of a block's code segment to get its virtual address. */

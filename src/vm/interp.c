@@ -128,7 +128,7 @@ enter:
 unchained:
     pc = block->target[edge];
 jump:
-    to = exec->shared->jump[jump_hash(pc, block->key.mode)];
+    to = jump_block(exec->shared, pc, block->key.mode, false);
     if (likely(jump_matches(to, block, pc) && !block->alone && block_is_mapped(cpu, to))) {
         if (!((to->key.va ^ block->key.va) & PAGE_MASK))
             block_link(exec->shared, block, edge, to);

@@ -9,14 +9,10 @@
 
 #include <stddef.h>
 
-#define BLOCK(member) ((int32_t)offsetof(struct block, member))
+#define PLACE(member) ((int32_t)offsetof(struct jump_place, member))
+#define JUMP_PLACE_BITS 6u /* of its size */
+_Static_assert(sizeof(struct jump_place) == 1u << JUMP_PLACE_BITS, "a shift finds a place");
 #define EXEC(member)  ((int32_t)offsetof(struct exec, member))
-
-/* Enter the block in rax. */
-static void enter(struct jit *j)
-{
-    x_jmp_mem(&j->code, RAX, BLOCK(entry));
-}
 
 /* Compare 64 bits at [base + disp]. Destroys rcx. */
 static void compare_imm(struct code *e, unsigned base, int32_t disp, uint64_t value)
@@ -38,7 +34,7 @@ static void miss_if_not_equal(struct jit *j, struct misses *m)
     m->at[m->count++] = x_jcc(&j->code, CC_NE);
 }
 
-/* Unless that member of the block in rax is `value`. */
+/* Unless that member of the place in rax is `value`. */
 static void unless_same(struct jit *j, int32_t member, uint64_t value, struct misses *m)
 {
     compare_imm(&j->code, RAX, member, value);
@@ -122,18 +118,19 @@ static struct misses jump_by_cache(struct jit *j, uint64_t mode, uint64_t bias)
     x_alu_imm(e, 32, ALU_AND, RAX, JUMP_SIZE - 1);
     if (jump_mode(mode))
         x_alu_imm(e, 32, ALU_XOR, RAX, (int32_t)jump_mode(mode));
+    x_shift_imm(e, 32, SHIFT_SHL, RAX, JUMP_PLACE_BITS);
     x_mov_imm(e, RCX, (uint64_t)(uintptr_t)j->c->exec->shared->jump);
-    x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 3, 0);
-    x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, BLOCK(key.pc));
+    x_alu(e, 64, ALU_ADD, RAX, RCX);
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, PLACE(key.pc));
     miss_if_not_equal(j, &m);
-    unless_same(j, BLOCK(key.mode), mode, &m);
+    unless_same(j, PLACE(key.mode), mode, &m);
     if (bias)
         x_mov_imm(e, RCX, bias);
     else
         x_rr(e, 64, X_MOV_LOAD, RCX, RDX);
     if (bias)
         x_alu(e, 64, ALU_ADD, RCX, RDX);
-    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(key.va));
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, PLACE(key.va));
     miss_if_not_equal(j, &m);
     x_rr(e, 32, X_MOV_LOAD, RDI, RCX);
     x_shift_imm(e, 32, SHIFT_SHR, RDI, PAGE_SHIFT - 5);
@@ -142,9 +139,12 @@ static struct misses jump_by_cache(struct jit *j, uint64_t mode, uint64_t bias)
     x_rmx(e, 64, 8u * ALU_CMP + 3u, RCX, R_TLB, RDI, 0, offsetof(struct tlb_entry, fetch));
     miss_if_not_equal(j, &m);
     x_rmx(e, 64, X_MOV_LOAD, RCX, R_TLB, RDI, 0, offsetof(struct tlb_entry, addend));
-    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, BLOCK(addend));
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RCX, RAX, PLACE(addend));
     miss_if_not_equal(j, &m);
-    enter(j);
+    /* (Code of a block that is not compiled wants to know whose it is.) */
+    x_load(e, 64, RCX, RAX, PLACE(entry));
+    x_load(e, 64, RAX, RAX, PLACE(block));
+    x_jmp_reg(e, RCX);
     return m;
 }
 

@@ -336,6 +336,7 @@ bool compile(struct jit *j, struct block *b)
         return false;
     }
     b->entry = start + j->execute;
+    block_entry_changed(j->c->exec->shared, b);
     b->native = true;
     b->traced = !counted;
     if (counted)

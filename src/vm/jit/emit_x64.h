@@ -429,6 +429,12 @@ static inline void x_jmp_mem(struct code *e, unsigned base, int32_t disp)
     x_rm(e, 32, 0xff, 4, base, disp);
 }
 
+static inline void x_jmp_reg(struct code *e, unsigned reg)
+{
+    x_opcode(e, 32, 0xff, 0, 0, reg, false);
+    code_8(e, 0xe0 | (reg & 7));
+}
+
 static inline void x_call_reg(struct code *e, unsigned reg)
 {
     x_opcode(e, 32, 0xff, 0, 0, reg, false);

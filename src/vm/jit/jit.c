@@ -146,8 +146,10 @@ void jit_throw_away(struct jit *j)
     const struct exec_shared *sh = j->c->exec->shared;
 
     j->flushes++;
-    for (unsigned i = 0; i < sh->nlive; i++)
+    for (unsigned i = 0; i < sh->nlive; i++) {
         jit_block_made(j, sh->live[i]);
+        block_entry_changed(sh, sh->live[i]);
+    }
     jit_flush(j);
 }
 
@@ -176,7 +178,7 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
     if (!to || to->trapped || (to->crosses && !block_is_mapped(c, to)))
         return NULL;
     sh->stats.jump_misses++;
-    sh->jump[jump_hash(key.pc, key.mode)] = to;
+    block_found_by_jumps(sh, to);
     return to;
 }
 
@@ -184,7 +186,7 @@ static struct block *next_by_tlb(struct ucpu *c, uint64_t va)
 static struct block *next_block(struct ucpu *c)
 {
     const struct exec *x = c->exec;
-    struct block *from = c->block, *to = x->shared->jump[jump_hash(x->go_pc, from->key.mode)];
+    struct block *from = c->block, *to = jump_block(x->shared, x->go_pc, from->key.mode, false);
     uint64_t va = x->go_pc + block_bias(from);
     bool matches = jump_matches(to, from, x->go_pc);
 
