@@ -38,7 +38,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/isa_dma.h src/vm/dev/opl.c src/vm/dev/opl.h src/vm/dev/opl3.c src/vm/dev/opl3.h src/vm/dev/opl_timers.c src/vm/dev/opl_timers.h \
 	src/vm/dev/sb16.c src/vm/dev/sb16.h src/vm/dev/sb16_adpcm.c src/vm/dev/sb16_adpcm.h \
 	src/vm/dev/sb16_mixer.c src/vm/dev/sb16_mixer.h \
-	src/vm/dev/tpm.c src/vm/dev/tpm.h src/vm/dev/tpm_crb.c src/vm/dev/tpm_crb.h src/vm/dev/tpm_tis.c src/vm/dev/tpm_tis.h \
+	src/vm/dev/tpm.c src/vm/dev/tpm.h src/vm/dev/tpm_crb.c src/vm/dev/tpm_crb.h src/vm/dev/tpm_ppi.c src/vm/dev/tpm_ppi.h src/vm/dev/tpm_tis.c src/vm/dev/tpm_tis.h \
 	src/vm/dev/testdev.c src/vm/dev/testdev.h src/vm/dev/watchdog.c src/vm/dev/watchdog.h \
 	src/vm/dev/uart16550.c src/vm/dev/uart16550.h \
 	src/vm/dev/virtio_carried.c src/vm/dev/virtio_carried.h \

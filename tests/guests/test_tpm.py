@@ -35,6 +35,18 @@ cat /sys/class/tpm/tpm0/pcr-sha256/23
 ask event '\200\2\0\0\0\043\0\0\1\74\0\0\0\027\0\0\0\011\100\0\0\011\0\0\0\0\0\0\006guest!'
 cat /sys/class/tpm/tpm0/pcr-sha256/23
 ask capability '\200\1\0\0\0\26\0\0\1\172\0\0\0\6\0\0\1\0\0\0\0\1'
+cd /sys/class/tpm/tpm0/ppi
+echo "ppi version $(cat version), $(cat transition_action)"
+echo 5 > request 2>/dev/null && echo "requested what firmware does not know"
+for at in 005 016 006; do devmem 0xfed45$at 8 $(( 0x$at == 0x16 ? 3 : 0x$at == 5 ? 4 : 2 )); done # what it knows, and what somebody has to confirm
+devmem 0xfed45111 32 22
+devmem 0xfed45105 32 0xfffffff0
+echo "ppi response $(cat response)"
+echo "ppi operations $(cat tcg_operations | tr '\n' ';')"
+echo 6 > request 2>/dev/null && echo "requested what firmware blocks"
+echo 22 7 > request
+echo "ppi request $(cat request), $(devmem 0xfed45109 32), $(devmem 0xfed4510d 32)"
+cd /
 grep -i tpm /proc/interrupts
 for f in /sys/firmware/acpi/tables/TPM2; do hexdump -v -e '1/1 "%02x"' $f; echo; done
 echo "hindcast-guest: done"
@@ -42,11 +54,14 @@ sleep 1
 poweroff -f
 """
 
+PPI = [r"ppi version 1\.3, 2: Reboot", r"ppi response 22 0xFFFFFFF0: User Abort", r"ppi request 22, 0x00000016, 0x00000007",
+       r"ppi operations 5 4: User not required;6 2: Blocked for OS by BIOS;22 3: User required;", r"^(?!(?s:.*)requested what)"]
+
 # By name: architecture, options, what else the guest says.
 GUESTS = {
-    "tis-amd64": ("amd64", ["--device", "tpm-tis,tpmdev=t"], []),
-    "crb-amd64": ("amd64", ["--device", "tpm-crb,tpmdev=t"], []),
-    "tis-i386": ("i386", ["--device", "tpm-tis,tpmdev=t"], []),
+    "tis-amd64": ("amd64", ["--device", "tpm-tis,tpmdev=t"], PPI),
+    "crb-amd64": ("amd64", ["--device", "tpm-crb,tpmdev=t"], PPI),
+    "tis-i386": ("i386", ["--device", "tpm-tis,tpmdev=t"], PPI),
 }
 KERNELS = {"amd64": "linux-image-amd64", "i386": "linux-image-686"}
 

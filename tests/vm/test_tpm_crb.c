@@ -5,6 +5,7 @@
 
 #include "base/option_list.h"
 #include "vm/dev/tpm_crb.h"
+#include "vm/dev/tpm_ppi.h"
 
 #define BASE 0xfed40000u
 
@@ -182,12 +183,32 @@ START_TEST(accesses_at_random_do_no_harm)
 }
 END_TEST
 
+/* The physical presence interface keeps over a reset what it holds, and if it says so, RAM does not. */
+START_TEST(memory_is_overwritten_if_somebody_asked_for_it)
+{
+    const paddr_t base = 0x10045000u;
+
+    new_tpm();
+    tpm_ppi_add(m, base);
+    memory_write(&m->memory, base + TPM_PPI_REQUEST, 4, 0x12345678);
+    ck_assert_uint_eq(memory_read(&m->memory, base + TPM_PPI_BYTES - 4, 4), 0);
+    poke32(0x5000, 0xdeadbeef);
+    reset_all();
+    ck_assert_uint_eq(peek32(0x5000), 0xdeadbeef);
+    memory_write(&m->memory, base + TPM_PPI_OVERWRITE, 1, 1);
+    reset_all();
+    ck_assert_uint_eq(peek32(0x5000), 0);
+    ck_assert_uint_eq(memory_read(&m->memory, base + TPM_PPI_REQUEST, 4), 0x12345678);
+}
+END_TEST
+
 static void claims(TCase *tc)
 {
     ADD(its_registers_say_what_it_is);
     ADD(a_command_lies_in_the_buffer_and_so_does_its_answer);
     ADD(a_command_is_cancelled_or_lost);
     ADD(accesses_at_random_do_no_harm);
+    ADD(memory_is_overwritten_if_somebody_asked_for_it);
 }
 
 CHIP_TESTS("TPM by CRB", claims)

@@ -169,6 +169,8 @@ struct tpm_description tpm_describe_parts(const struct machine_parts *p)
         if (name && !strncmp(name, "tpm-", 4)) {
             d.there = true;
             d.crb = !strcmp(name, "tpm-crb");
+            d.ppi = true;
+            option_list_switch(&l, "ppi", &d.ppi, &ignored);
             if (option_list_number(&l, "irq", 0, 15, &irq, &ignored) == 0)
                 d.irq = (uint8_t)irq;
         }

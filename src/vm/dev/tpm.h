@@ -57,6 +57,7 @@ bool tpm_core_possible(const struct tpm_core *c);
 /* ---- plugging in ---- */
 
 #define TPM_KEYS {"tpmdev", "ID"}
+#define TPM_PPI_KEY {"ppi", "on|off"}
 struct region;
 /* Make the beginning of its wiring (`t`; its base is the region's), map its registers, as `r` has them but for the device, and connect it as
  * its property tpmdev says. 0 or -EINVAL with *err: that lacks, or the machine has a TPM. */
@@ -66,6 +67,7 @@ int tpm_plug(struct device *dev, const struct region *r, const struct tpm *t, co
 struct tpm_description {
     bool there;
     bool crb;
+    bool ppi;    /* with a physical presence interface (vm/dev/tpm_ppi.h) */
     uint8_t irq; /* that was asked for; TPM_NO_IRQ: none was */
 };
 struct tpm_description tpm_describe_parts(const struct machine_parts *p);

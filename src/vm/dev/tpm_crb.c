@@ -196,17 +196,20 @@ static const struct device_ops crb_ops = {
     .write = crb_write,
 };
 
-const struct option_key tpm_crb_keys[] = {TPM_KEYS, {NULL, NULL}};
+const struct option_key tpm_crb_keys[] = {TPM_KEYS, TPM_PPI_KEY, {NULL, NULL}};
 
 int tpm_crb_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err)
 {
     const struct region r = {.base = s->tpm_base, .size = REGION_BYTES, .kind = REGION_MMIO, .enabled = true};
     struct crb_state *st;
     struct device *dev;
+    bool ppi = true; /* the board's (tpm_describe_parts()) */
 
     (void)devfn, (void)d;
     if (!s->isa_irq || !s->tpm_base)
         return error_set(err, -EINVAL, "this board has no place for one (virt: tpm-tis-device)");
+    if (option_list_switch(props, "ppi", &ppi, err) < 0)
+        return err->code;
     dev = machine_add_owned_device(s->machine, &crb_ops, name, sizeof(struct crb));
     st = dev->state;
     return tpm_plug(dev, &r, &(struct tpm){.core = &st->core, .command = st->buffer, .buffer_bytes = DATA_BYTES}, props, err);

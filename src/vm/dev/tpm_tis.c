@@ -445,17 +445,18 @@ static int plug(struct sockets *s, const char *name, struct line irq, uint8_t ve
     return tpm_plug(dev, &r, &(struct tpm){.core = &st->core, .command = st->buffer, .buffer_bytes = TPM_BUFFER_BYTES}, props, err);
 }
 
-const struct option_key tpm_tis_keys[] = {TPM_KEYS, {"irq", "0-15"}, {NULL, NULL}};
+const struct option_key tpm_tis_keys[] = {TPM_KEYS, TPM_PPI_KEY, {"irq", "0-15"}, {NULL, NULL}};
 const struct option_key tpm_tis_device_keys[] = {TPM_KEYS, {NULL, NULL}};
 
 int tpm_tis_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props, struct error *err)
 {
     uint64_t irq = USUAL_IRQ;
+    bool ppi = true; /* the board's (tpm_describe_parts()) */
 
     (void)devfn, (void)d;
     if (!s->isa_irq || !s->tpm_base)
         return error_set(err, -EINVAL, "this board has no ISA bus (virt: tpm-tis-device)");
-    if (option_list_number(props, "irq", 0, 15, &irq, err) < 0)
+    if (option_list_number(props, "irq", 0, 15, &irq, err) < 0 || option_list_switch(props, "ppi", &ppi, err) < 0)
         return -EINVAL;
     return plug(s, name, s->isa_irq(s->ctx, (unsigned)irq), (uint8_t)irq, props, err);
 }

@@ -156,6 +156,25 @@ void aml_pci_region(struct buffer *b, const char *name, uint8_t offset, uint8_t 
     aml_integer(b, len);
 }
 
+void aml_memory_region(struct buffer *b, const char *name)
+{
+    buffer_append_byte(b, EXT_PREFIX);
+    buffer_append_byte(b, REGION_OP);
+    nameseg(b, name);
+    buffer_append_byte(b, 0); /* SystemMemory */
+}
+
+void aml_bytes(struct buffer *b, const uint8_t *bytes, uint8_t n)
+{
+    struct aml_mark mark;
+
+    buffer_append_byte(b, BUFFER_OP);
+    mark = mark_here(b);
+    aml_integer(b, n);
+    buffer_append(b, bytes, n);
+    aml_end(b, mark);
+}
+
 struct aml_mark aml_field_begin(struct buffer *b, const char *region)
 {
     struct aml_mark mark;

@@ -9,7 +9,8 @@
 #include "base/buffer.h"
 
 /* Op codes of what needs no more than its operands behind it (20.2.5). */
-enum { AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d, AML_LESS = 0x95, AML_RETURN = 0xa4, AML_ARG0 = 0x68, AML_NOWHERE = 0x00 };
+enum { AML_STORE = 0x70, AML_AND = 0x7b, AML_OR = 0x7d, AML_LESS = 0x95, AML_RETURN = 0xa4, AML_LOCAL0 = 0x60, AML_ARG0 = 0x68,
+       AML_NOWHERE = 0x00, AML_ADD = 0x72, AML_DEREFERENCE = 0x83, AML_INDEX = 0x88, AML_EQUAL = 0x93 };
 
 /* A term that is being built: where its package length belongs. */
 struct aml_mark {
@@ -33,6 +34,10 @@ struct aml_mark aml_method_begin(struct buffer *b, const char *name, unsigned ar
 struct aml_mark aml_if_begin(struct buffer *b);                       /* the condition follows */
 /* A region of PCI configuration space of the device that it stands in, and fields of bytes in it. */
 void aml_pci_region(struct buffer *b, const char *name, uint8_t offset, uint8_t len);
+/* A region of memory; the address follows, then the length. */
+void aml_memory_region(struct buffer *b, const char *name);
+/* Buffer () {bytes}, 255 at most. */
+void aml_bytes(struct buffer *b, const uint8_t *bytes, uint8_t n);
 struct aml_mark aml_field_begin(struct buffer *b, const char *region);
 void aml_field_unit(struct buffer *b, const char *name, uint8_t bits);
 /* CreateDWordField (buffer, offset, name) */

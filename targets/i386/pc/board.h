@@ -17,6 +17,7 @@
 #include "vm/dev/boot_order.h"
 #include "vm/dev/parts.h"
 #include "vm/dev/tpm.h"
+#include "vm/dev/tpm_ppi.h"
 #include "vm/dev/pci_host.h"
 #include "i386/pc/pic.h"
 #include "i386/pc/piix3.h"

@@ -15,6 +15,7 @@
 #include "i386/pc/hpet.h"
 #include "i386/pc/ioapic.h"
 #include "i386/pc/piix4_pm.h"
+#include "vm/dev/tpm_ppi.h"
 
 #define PCI_SLOTS 32u
 #define LINK_OFF  0x80u  /* PIRQRC: not routed */
@@ -60,15 +61,250 @@ static void floppy_controller(struct buffer *b)
     aml_end(b, device);
 }
 
+/* ---- a TPM's physical presence interface (TCG PC Client PPI 1.30, 2) ---- */
+
+/* If (which == value) */
+static struct aml_mark if_equal(struct buffer *b, uint8_t which, uint32_t value)
+{
+    struct aml_mark mark = aml_if_begin(b);
+
+    aml_op(b, AML_EQUAL);
+    aml_op(b, which);
+    aml_integer(b, value);
+    return mark;
+}
+
+static void return_integer(struct buffer *b, uint32_t value)
+{
+    aml_op(b, AML_RETURN);
+    aml_integer(b, value);
+}
+
+/* If (Arg2 == function) {Return (value)} */
+static void function_returns(struct buffer *b, uint32_t function, uint32_t value)
+{
+    struct aml_mark mark = if_equal(b, AML_ARG0 + 2, function);
+
+    return_integer(b, value);
+    aml_end(b, mark);
+}
+
+static void return_bytes(struct buffer *b, uint8_t first, uint8_t second, uint8_t n)
+{
+    const uint8_t bytes[2] = {first, second};
+
+    aml_op(b, AML_RETURN);
+    aml_bytes(b, bytes, n);
+}
+
+/* Local(n) = element n of the package in Arg3 */
+static void take_argument(struct buffer *b, uint8_t n)
+{
+    aml_op(b, AML_STORE);
+    aml_op(b, AML_DEREFERENCE);
+    aml_op(b, AML_INDEX);
+    aml_op(b, AML_ARG0 + 3);
+    aml_integer(b, n);
+    aml_op(b, AML_NOWHERE);
+    aml_op(b, AML_LOCAL0 + n);
+}
+
+/* name = Local(n); n 8: 0. */
+static void set_name(struct buffer *b, const char *name, uint8_t n)
+{
+    aml_op(b, AML_STORE);
+    aml_op(b, n == 8 ? 0 : AML_LOCAL0 + n);
+    aml_path(b, name);
+}
+
+/* package[n] = name */
+static void set_element(struct buffer *b, const char *package, uint8_t n, const char *name)
+{
+    aml_op(b, AML_STORE);
+    aml_path(b, name);
+    aml_op(b, AML_INDEX);
+    aml_path(b, package);
+    aml_integer(b, n);
+    aml_op(b, AML_NOWHERE);
+}
+
+static void return_name(struct buffer *b, const char *name)
+{
+    aml_op(b, AML_RETURN);
+    aml_path(b, name);
+}
+
+static void name_package(struct buffer *b, const char *name, uint8_t elements)
+{
+    struct aml_mark mark;
+
+    aml_name(b, name);
+    mark = aml_package_begin(b, elements);
+    for (unsigned i = 0; i < elements; i++)
+        aml_integer(b, 0);
+    aml_end(b, mark);
+}
+
+static void memory_field(struct buffer *b, const char *region, uint32_t at, const char *const *names, unsigned n, uint8_t bits)
+{
+    struct aml_mark field;
+
+    aml_memory_region(b, region);
+    aml_integer(b, TPM_PPI_BASE + at);
+    aml_integer(b, n * bits / 8);
+    field = aml_field_begin(b, region);
+    for (unsigned i = 0; i < n; i++)
+        aml_field_unit(b, names[i], bits);
+    aml_end(b, field);
+}
+
+/* What firmware makes of an operation. */
+static void ppi_operation(struct buffer *b)
+{
+    struct aml_mark method = aml_method_begin(b, "TPFN", 1, true), mark;
+
+    mark = aml_if_begin(b); /* there are 256 */
+    aml_op(b, AML_LESS);
+    aml_integer(b, 255);
+    aml_op(b, AML_ARG0);
+    return_integer(b, 0);
+    aml_end(b, mark);
+    aml_memory_region(b, "TPP1");
+    aml_op(b, AML_ADD);
+    aml_integer(b, TPM_PPI_BASE);
+    aml_op(b, AML_ARG0);
+    aml_op(b, AML_NOWHERE);
+    aml_integer(b, 1);
+    mark = aml_field_begin(b, "TPP1");
+    aml_field_unit(b, "TPPF", 8);
+    aml_end(b, mark);
+    return_name(b, "TPPF");
+    aml_end(b, method);
+}
+
+/* Functions 2 and 7: request an operation, as far as firmware knows it; the second one says when it is blocked, and has a parameter. */
+static void ppi_request(struct buffer *b, uint32_t function)
+{
+    struct aml_mark mark = if_equal(b, AML_ARG0 + 2, function), inner;
+
+    take_argument(b, 0);
+    aml_op(b, AML_STORE);
+    aml_path(b, "TPFN");
+    aml_op(b, AML_LOCAL0);
+    aml_op(b, AML_LOCAL0 + 2);
+    inner = if_equal(b, AML_LOCAL0 + 2, 0);
+    return_integer(b, 1);
+    aml_end(b, inner);
+    if (function == 7) {
+        inner = if_equal(b, AML_LOCAL0 + 2, 2);
+        return_integer(b, 3);
+        aml_end(b, inner);
+    }
+    set_name(b, "PPRQ", 0);
+    set_name(b, "PPRM", 8);
+    if (function == 7) {
+        inner = if_equal(b, AML_ARG0 + 1, 2); /* since revision 2 */
+        take_argument(b, 1);
+        set_name(b, "PPRM", 1);
+        aml_end(b, inner);
+    }
+    return_integer(b, 0);
+    aml_end(b, mark);
+}
+
+static void ppi_functions(struct buffer *b)
+{
+    struct aml_mark mark = if_equal(b, AML_ARG0 + 2, 0), inner;
+
+    return_bytes(b, 0xff, 0x01, 2); /* 0 to 8 */
+    aml_end(b, mark);
+    mark = if_equal(b, AML_ARG0 + 2, 1);
+    aml_op(b, AML_RETURN);
+    aml_string(b, "1.3");
+    aml_end(b, mark);
+    ppi_request(b, 2);
+    mark = if_equal(b, AML_ARG0 + 2, 3); /* which is pending */
+    inner = if_equal(b, AML_ARG0 + 1, 1);
+    set_element(b, "TPM2", 1, "PPRQ");
+    return_name(b, "TPM2");
+    aml_end(b, inner);
+    set_element(b, "TPM3", 1, "PPRQ");
+    set_element(b, "TPM3", 2, "PPRM");
+    return_name(b, "TPM3");
+    aml_end(b, mark);
+    function_returns(b, 4, 2); /* it takes a reboot */
+    mark = if_equal(b, AML_ARG0 + 2, 5); /* how the last one ended */
+    set_element(b, "TPM3", 1, "LPPR");
+    set_element(b, "TPM3", 2, "PPRP");
+    return_name(b, "TPM3");
+    aml_end(b, mark);
+    function_returns(b, 6, 3); /* languages are not chosen */
+    ppi_request(b, 7);
+    mark = if_equal(b, AML_ARG0 + 2, 8); /* must somebody confirm it? */
+    take_argument(b, 0);
+    aml_op(b, AML_RETURN);
+    aml_path(b, "TPFN");
+    aml_op(b, AML_LOCAL0);
+    aml_end(b, mark);
+    return_bytes(b, 0, 0, 1);
+}
+
+/* TCG Platform Reset Attack Mitigation, 6. */
+static void overwrite_functions(struct buffer *b)
+{
+    struct aml_mark mark = if_equal(b, AML_ARG0 + 2, 0);
+
+    return_bytes(b, 0x03, 0, 1);
+    aml_end(b, mark);
+    mark = if_equal(b, AML_ARG0 + 2, 1);
+    take_argument(b, 0);
+    set_name(b, "MOVV", 0);
+    return_integer(b, 0);
+    aml_end(b, mark);
+    return_bytes(b, 0, 0, 1);
+}
+
+/* _DSM by these UUIDs: 3dddfaa6-361b-4eb4-a424-8d10089d1653, 376054ed-cc13-4675-901c-4756d7f2d45d. */
+static void tpm_ppi(struct buffer *b)
+{
+    static const char *const requests[] = {"PPRP", "PPRQ", "PPRM", "LPPR"}, *const overwrite[] = {"MOVV"};
+    static const uint8_t uuids[2][16] = {
+        {0xa6, 0xfa, 0xdd, 0x3d, 0x1b, 0x36, 0xb4, 0x4e, 0xa4, 0x24, 0x8d, 0x10, 0x08, 0x9d, 0x16, 0x53},
+        {0xed, 0x54, 0x60, 0x37, 0x13, 0xcc, 0x75, 0x46, 0x90, 0x1c, 0x47, 0x56, 0xd7, 0xf2, 0xd4, 0x5d},
+    };
+    struct aml_mark method, mark;
+
+    memory_field(b, "TPP2", TPM_PPI_RESULT, requests, 4, 32);
+    memory_field(b, "TPP3", TPM_PPI_OVERWRITE, overwrite, 1, 8);
+    ppi_operation(b);
+    name_package(b, "TPM2", 2);
+    name_package(b, "TPM3", 3);
+    method = aml_method_begin(b, "_DSM", 4, true);
+    for (unsigned i = 0; i < 2; i++) {
+        mark = aml_if_begin(b);
+        aml_op(b, AML_EQUAL);
+        aml_op(b, AML_ARG0);
+        aml_bytes(b, uuids[i], 16);
+        if (i == 0)
+            ppi_functions(b);
+        else
+            overwrite_functions(b);
+        aml_end(b, mark);
+    }
+    return_bytes(b, 0, 0, 1);
+    aml_end(b, method);
+}
+
 /* Its interrupt is told only if somebody chose one: the usual one is also a PCI link's. */
 static void tpm(struct buffer *b, const struct tables_config *config)
 {
+    static const char name[] = "T\0P\0M\0 \0002\0.\0000\0 \0D\0e\0v\0i\0c\0e\0"; /* and a zero */
     struct aml_mark device = aml_device_begin(b, "TPM"), crs;
 
     aml_name(b, "_HID");
     aml_string(b, "MSFT0101");
-    aml_name(b, "_STR");
-    aml_string(b, "TPM 2.0 Device");
+    aml_name(b, "_STR"); /* in Unicode (ACPI 6, 6.1.10) */
+    aml_bytes(b, (const uint8_t *)name, sizeof(name));
     aml_name_integer(b, "_UID", 1);
     aml_name_integer(b, "_STA", 0x0f);
     aml_name(b, "_CRS");
@@ -77,6 +313,8 @@ static void tpm(struct buffer *b, const struct tables_config *config)
     if (config->tpm.irq != TPM_NO_IRQ && !config->tpm.crb)
         aml_irq(b, config->tpm.irq);
     aml_resources_end(b, crs);
+    if (config->tpm.ppi)
+        tpm_ppi(b);
     aml_end(b, device);
 }
 

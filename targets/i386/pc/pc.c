@@ -602,6 +602,15 @@ static void refresh_tables(void *ctx)
     tables_files_finish(&f);
 }
 
+/* Where firmware finds the physical presence interface, the TPM's version (2.0) and the interface's (1.30). */
+static void add_tpm_config(struct fwcfg_wiring *w)
+{
+    uint8_t config[6] = {[4] = 2, [5] = 1};
+
+    put_le32(config, TPM_PPI_BASE);
+    fwcfg_add_file(w, "etc/tpm/config", config, sizeof(config));
+}
+
 static void add_acpi(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
@@ -614,6 +623,8 @@ static void add_acpi(struct pc *pc)
     fwcfg_add_file(w, "etc/table-loader", f.script.data, f.script.len);
     if (f.tpm_log.len)
         fwcfg_add_file(w, "etc/tpm/log", f.tpm_log.data, f.tpm_log.len);
+    if (pc->tpm.there && pc->tpm.ppi)
+        add_tpm_config(w);
     tables_files_finish(&f);
     w->refresh = refresh_tables;
     w->refresh_ctx = pc;
@@ -1125,7 +1136,11 @@ static int plug_parts(struct pc *pc, struct error *err)
                         .models = {[DRIVE_IF_VIRTIO] = "virtio-blk-pci", [DRIVE_IF_SD] = "sdhci-pci"}};
 
     pc->isa_dma = (struct isa_dma){.ctx = pc, .request = part_dma_request, .transfer = part_dma_transfer, .follow = part_dma_follow};
-    return pc->config.parts ? parts_plug(pc->config.parts, &s, err) : 0;
+    if (pc->config.parts && parts_plug(pc->config.parts, &s, err) < 0)
+        return err->code;
+    if (pc->tpm.there && pc->tpm.ppi)
+        tpm_ppi_add(pc->machine, TPM_PPI_BASE);
+    return 0;
 }
 
 int pc_create(struct machine **out, const struct pc_config *config, struct error *err)

@@ -8,6 +8,7 @@
 #include "vm/machine.h"
 
 #define TPM_BASE 0xfed40000u
+#define TPM_PPI_BASE 0xfed45000u
 
 /* Where they are put: the BIOS segment, reserved in every memory map. */
 #define TABLES_BASE 0xf0000u
