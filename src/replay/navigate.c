@@ -330,7 +330,7 @@ static enum run_end look_for_hit(struct timeline *tl, icount_t end, uint64_t cpu
         tl->search.hit_kinds &= ~(unsigned)TRAP_EXEC;
     if (!hit_possible(tl, end))
         return RUN_LIMIT;
-    r = run_to(tl, end);
+    r = run_retrace(tl, end);
     found = tl->search.found;
     if (r != RUN_LIMIT)
         return r;
@@ -445,7 +445,7 @@ static enum run_end search_segment(struct timeline *tl, struct checkpoint *c, ic
     tl->stats.segments_replayed++;
     place_restore(tl, c);
     tl->search.not_before = bound;
-    return run_to(tl, until);
+    return run_retrace(tl, until);
 }
 
 /* The last hit of a search far back, by all of the host's cores. */

@@ -170,7 +170,7 @@ bool points_concern(const struct timeline *tl, const struct checkpoint *c)
     size_t n = points_in_force(tl, &list);
 
     if (!f)
-        return true;
+        return n || tl->points.nbytes;
     for (size_t i = 0; i < n; i++) {
         const struct timeline_point *p = &list[i].p;
         unsigned kinds = p->kinds & tl->search.hit_kinds;

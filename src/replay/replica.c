@@ -74,7 +74,7 @@ enum run_end replica_go(struct timeline *tl, icount_t position)
     if (tl->m->between || here > position || c->position > here)
         place_restore(tl, c);
     tl->pace.interrupted = false;
-    return run_to(tl, position);
+    return run_retrace(tl, position);
 }
 
 void replica_destroy(struct timeline *tl)

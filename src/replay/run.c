@@ -439,6 +439,13 @@ enum run_end run_to(struct timeline *tl, icount_t until)
     return end;
 }
 
+enum run_end run_retrace(struct timeline *tl, icount_t until)
+{
+    enum run_end end = run_to(tl, until);
+
+    return end == RUN_DIVERGED && until == tl->truth.bad && tl->m->st->position == until && !tl->m->between ? RUN_LIMIT : end;
+}
+
 enum run_end run_step(struct timeline *tl, uint64_t cpus)
 {
     const struct step step = {tl->m->st->position, cpus};

@@ -73,7 +73,7 @@ const struct cpu *steps_find_last(struct timeline *tl, uint64_t cpus, enum run_e
         began = c->position;
         made = steps_made(tl, cpus, c);
         place_restore(tl, c);
-        *end = run_to(tl, until);
+        *end = run_retrace(tl, until);
         until = began;
         cpu = run_last_stepper(tl, cpus);
     }

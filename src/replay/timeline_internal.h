@@ -356,6 +356,8 @@ uint64_t run_work_now(const struct timeline *tl);
 /* Run to `until`, hits as tl->search.mode says. The state may be left "between" except
  * after RUN_LIMIT. */
 enum run_end run_to(struct timeline *tl, icount_t until);
+/* The same of a way that the user, or who is asked for him, has come: where it ends there may be what the replay does wrong. That was told. */
+enum run_end run_retrace(struct timeline *tl, icount_t until);
 /* Run until one of `cpus` (bits) has made an instruction, and no event takes the place of the next step. */
 enum run_end run_step(struct timeline *tl, uint64_t cpus);
 /* Which of `cpus` made a step last, as far as the way that led here shows; NULL: none. `stepped` says when. */

@@ -153,6 +153,23 @@ static void is_debuggable(struct replay *p)
     timeline_step(p->h.tl, FORWARD, TIMELINE_ALL_CPUS, &stop);
     ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
     ck_assert_uint_eq(timeline_position(p->h.tl), at);
+    /* From there, too, and with ways that have to be run again up to there, since nothing is known of what they touched. */
+    for (unsigned kinds = 0; kinds <= TRAP_READ; kinds += TRAP_READ) {
+        const struct timeline_point never = {.kinds = kinds, .address = 0x12345, .len = 1};
+        unsigned id = kinds ? timeline_add_point(p->h.tl, &never) : 0;
+
+        timeline_continue(p->h.tl, BACKWARD, &stop);
+        ck_assert_int_eq(stop.reason, TIMELINE_REPLAY_BEGIN);
+        timeline_continue(p->h.tl, FORWARD, &stop);
+        ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+        ck_assert_uint_eq(timeline_position(p->h.tl), at);
+        timeline_step(p->h.tl, BACKWARD, TIMELINE_ALL_CPUS, &stop);
+        ck_assert_int_eq(stop.reason, TIMELINE_STEP_DONE);
+        timeline_continue(p->h.tl, FORWARD, &stop);
+        ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+        if (kinds)
+            timeline_remove_point(p->h.tl, id);
+    }
 }
 
 START_TEST(a_dropped_input_shows_near_its_place)
