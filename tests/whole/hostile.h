@@ -152,6 +152,53 @@ CHIP_BENCH void poke_register(paddr_t base, unsigned bytes)
         memory_write(&m->memory, at, size, chance(3) ? place() : draw() >> below(32));
 }
 
+/* Such headers as network cards look at: IPv4 and IPv6 with extension headers, TCP, UDP and PTP, pauses, tags; sound, or not quite. */
+CHIP_BENCH void shape_frame(uint8_t *frame, size_t len)
+{
+    static const uint16_t types[] = {0x0800, 0x0800, 0x86dd, 0x86dd, 0x8808, 0x88f7};
+    unsigned type = types[below(6)], at = 14, left;
+
+    if (chance(6)) {
+        frame[12] = 0x81;
+        frame[13] = 0;
+        at = 18;
+    }
+    if (len < at + 60)
+        return;
+    memset(frame + at, 0, 60);
+    left = (unsigned)(len - at);
+    frame[at - 2] = (uint8_t)(type >> 8);
+    frame[at - 1] = (uint8_t)type;
+    if (type == 0x0800) {
+        frame[at] = chance(4) ? (uint8_t)draw() : 0x45;
+        frame[at + 2] = (uint8_t)((chance(4) ? draw() : left) >> 8);
+        frame[at + 3] = (uint8_t)(chance(4) ? draw() : left);
+        frame[at + 6] = (uint8_t)(chance(6) ? draw() : 0);
+        frame[at + 9] = (uint8_t)(chance(2) ? 6 : 17);
+        at += 20;
+    } else if (type == 0x86dd) {
+        frame[at] = 0x60;
+        frame[at + 4] = (uint8_t)((chance(4) ? draw() : left - 40) >> 8);
+        frame[at + 5] = (uint8_t)(chance(4) ? draw() : left - 40);
+        frame[at + 6] = (const uint8_t[]){6, 17, 6, 17, 0, 43, 44, 60}[below(8)];
+        at += 40;
+        if (chance(4)) {
+            frame[at] = (const uint8_t[]){6, 17, 43, 60}[below(4)];
+            frame[at + 1] = (uint8_t)(chance(3) ? draw() : below(3));
+        }
+    } else {
+        for (unsigned i = 0; i < 34; i++)
+            frame[at + i] = (uint8_t)(chance(2) ? 0 : draw());
+        return;
+    }
+    for (unsigned i = 0; i < 20 && at + i < len; i++)
+        frame[at + i] = (uint8_t)(chance(2) ? frame[at + i] : draw());
+    if (chance(2)) /* an event of PTP */
+        frame[at + 2] = 1, frame[at + 3] = 0x3f;
+    if (chance(2))
+        frame[at + 12] = 0x50;
+}
+
 /* A frame, if the device would have one. */
 CHIP_BENCH void feed(void)
 {
@@ -161,6 +208,8 @@ CHIP_BENCH void feed(void)
     if (!dev->ops->input_room || dev->ops->input_room(dev) < len)
         return;
     memset(frame, 0xff, sizeof(frame));
+    if (chance(2))
+        shape_frame(frame, len);
     input(dev, frame, len);
 }
 

@@ -782,7 +782,11 @@ static void make_rtl8139(void)
 
 static void start_e1000(void)
 {
-    card_set(0x0000, 4, chance(2) ? 0x40 : draw());
+    card_set(0x0000, 4, chance(2) ? 0x08000040 : draw());
+    card_set(0x0030, 4, 0x8808); /* pauses: to all ones */
+    card_set(0x0028, 4, 0xffffffff);
+    card_set(0x002c, 4, 0xffff);
+    card_set(0x2c00, 4, draw() & 0xfff);
     for (unsigned at = 0x2800; at <= 0x3800; at += 0x1000) {
         card_set(at, 4, ring_address());
         card_set(at + 4, 4, chance(20) ? draw() : 0);
@@ -839,6 +843,12 @@ static void start_e1000e(void)
     }
     card_set(0x00e4, 4, draw());
     card_set(0x00d0, 4, draw());
+    card_set(0x2c08, 4, chance(2) ? below(100) : 0);
+    card_set(0xb608, 4, 1u << 24 | below(100));
+    card_set(0xb620, 4, 0x10 | below(8) << 1);
+    card_set(0xb614, 4, 0x10);
+    if (chance(2))
+        card_set(0xb60c + 4 * below(2), 4, draw());
 }
 
 static void go_e1000e(void)
