@@ -6,4 +6,4 @@ first=${HINDCAST_FUZZ_FIRST:-1}
 if [ -n "${HINDCAST_FUZZ_SECONDS:-}" ]; then
     exec "$top_builddir/tests/whole/fuzz_code" -s "$HINDCAST_FUZZ_SECONDS" -f "$first"
 fi
-exec "$top_builddir/tests/whole/fuzz_code" -n "${HINDCAST_FUZZ_SEEDS:-3}" -f "$first"
+exec "$top_builddir/tests/whole/fuzz_code" -n "${HINDCAST_FUZZ_SEEDS:-4}" -f "$first"
