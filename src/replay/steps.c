@@ -165,3 +165,61 @@ int timeline_find_steps(struct timeline *tl, unsigned number, icount_t n, icount
     end = bisect(tl, cpu, n, before, position);
     return end == RUN_LIMIT ? 0 : error_set(err, -EINTR, "interrupted");
 }
+
+/* ---- the one at a time ---- */
+
+/* A guest that sleeps comes further in time than its steps do; so far it is run on at a time. */
+#define TIME_STEPS ((icount_t)1 << 20)
+
+/* The newest checkpoint before that time; if there is none, the first. */
+static struct checkpoint *checkpoint_before_time(struct timeline *tl, vtime_t time)
+{
+    size_t low = 0, high = checkpoint_count(tl->store);
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+
+        if (checkpoint_nth(tl->store, mid)->vtime < time)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return checkpoint_nth(tl->store, low ? low - 1 : 0);
+}
+
+int timeline_find_time(struct timeline *tl, vtime_t time, icount_t *position, struct error *err)
+{
+    struct checkpoint *c = checkpoint_before_time(tl, time);
+    icount_t before = c->position, after;
+    enum run_end end = RUN_LIMIT;
+
+    if (time > tl->edge_vtime)
+        return error_set(err, -ERANGE, "history ends at %llu.%09llu s", (unsigned long long)(tl->edge_vtime / 1000000000u),
+                         (unsigned long long)(tl->edge_vtime % 1000000000u));
+    tl->pace.interrupted = false;
+    tl->search.mode = HITS_IGNORED;
+    place_restore(tl, c);
+    while (end == RUN_LIMIT && machine_now(tl->m) < time && tl->m->st->position < tl->edge) {
+        icount_t left = tl->edge - tl->m->st->position;
+
+        before = tl->m->st->position;
+        end = run_to(tl, before + (left < TIME_STEPS ? left : TIME_STEPS));
+    }
+    after = tl->m->st->position;
+    if (before == after) {
+        *position = after;
+        return 0;
+    }
+    /* It is earlier at `before`, and not at `after`. */
+    while (end == RUN_LIMIT && before + 1 < after) {
+        icount_t mid = before + (after - before) / 2;
+
+        end = go(tl, mid);
+        if (machine_now(tl->m) < time)
+            before = mid;
+        else
+            after = mid;
+    }
+    *position = after;
+    return end == RUN_LIMIT ? 0 : error_set(err, -EINTR, "interrupted");
+}

@@ -198,6 +198,8 @@ struct timeline_point {
 /* The first position at which that CPU has made n steps, in the history there is: *position, and 0. Moves through history, and
  * stands anywhere afterwards: timeline_seek(). -ERANGE: it never has; -EINTR: the user interrupted. *err says more. */
 int timeline_find_steps(struct timeline *tl, unsigned cpu, icount_t n, icount_t *position, struct error *err);
+/* The first position at which virtual time is `time` or later, likewise. -ERANGE: it never is. */
+int timeline_find_time(struct timeline *tl, vtime_t time, icount_t *position, struct error *err);
 /* Go back to before the last write to the bytes that `where` means here (address, len, physical, drive), by whomever
  * and by whatever address: WATCHPOINT (stop.writer says who), or REPLAY_BEGIN if there was none. -EFAULT with *err:
  * there are no such bytes. */

@@ -302,6 +302,45 @@ HANDLER(cmd_seek_cpu)
     return r < 0 ? r : arm(call, there, "", err);
 }
 
+/* Seconds, as `when` prints them: 12, 0.203020351, 1.5s. False: they are not. */
+static bool take_seconds(const char *text, vtime_t *time)
+{
+    uint64_t seconds = 0, part = 0, unit = 1000000000u;
+    bool any = false;
+
+    for (; *text >= '0' && *text <= '9'; text++, any = true) {
+        if (seconds > UINT64_MAX / unit / 10 - 1)
+            return false;
+        seconds = seconds * 10 + (uint64_t)(*text - '0');
+    }
+    if (*text == '.')
+        for (text++; *text >= '0' && *text <= '9'; text++, any = true) {
+            unit /= 10; /* what is less than a nanosecond is nothing */
+            part += unit * (uint64_t)(*text - '0');
+        }
+    if (*text == 's')
+        text++;
+    *time = seconds * 1000000000u + part;
+    return any && !*text;
+}
+
+HANDLER(cmd_seek_time)
+{
+    struct server *s = server_of(call);
+    icount_t here = timeline_position(s->timeline), there;
+    struct timeline_stop back;
+    vtime_t time;
+    int r;
+
+    if (!take_seconds(call->argv[0].text, &time))
+        return error_set(err, -EINVAL, "'%s' is no time: seconds, as in 0.25 or 12.5s (when prints the present one)", call->argv[0].text);
+    server_begin_search(s);
+    r = timeline_find_time(s->timeline, time, &there, err);
+    timeline_seek(s->timeline, here, &back);
+    server_end_search(s);
+    return r < 0 ? r : arm(call, there, "", err);
+}
+
 HANDLER(cmd_replay_break)
 {
     struct server *s = server_of(call);
@@ -1178,6 +1217,7 @@ HANDLER(cmd_maintenance_fail)
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge; with several CPUs, where each is and how many steps it has made",
      cmd_when},
+    {"seek time", "SECONDS", "arm the next continue to go to the first position at which virtual time (when prints it) is that", cmd_seek_time},
     {"seek cpu", "CPU:n STEPS:n", "arm the next continue to go to where that CPU has made so many steps", cmd_seek_cpu},
     {"last", "ADDRESS [LENGTH:n]", "who wrote there last; arms the next continue to go there\n"
      "ADDRESS is as mapped here, phys:ADDRESS physical. Without LENGTH 4 bytes, as for writes.", cmd_last},

@@ -489,6 +489,35 @@ monitor info snapshots
         contains(out, r"^[0-9a-f]{%d}-[0-9a-f]{%d} -> [0-9a-f]{9,}  \d+ KiB$" % (wide, wide))
 
 
+def claim_a_time_is_gone_to():
+    with Server() as s:
+        out = gdb(s, STATE + r"""
+break session_open if id == 10
+continue
+python
+import re
+def now():
+    return int(re.search(r"virtual time (\d+\.\d{9}) s", gdb.execute("monitor when", to_string=True)).group(1).replace(".", ""))
+there, middle = position(), now() // 2
+gdb.execute("monitor seek time %d.%09ds" % (middle // 10**9, middle % 10**9))
+gdb.execute("reverse-continue")
+print("at it", now() >= middle, position() < there)
+gdb.execute("reverse-stepi")
+print("before it", now() < middle)
+for text in "1.2.3", "soon", ".", "1e99", "99999999999999999999999", "99999":
+    try:
+        gdb.execute("monitor seek time " + text)
+    except gdb.error:
+        pass
+end
+""")
+        contains(out, r"^at it True True$")
+        contains(out, r"^before it True$")
+        for text in "1.2.3", "soon", r"\.", "1e99", "99999999999999999999999":
+            contains(out, r"'%s' is no time" % text)
+        contains(out, r"history ends at \d+\.\d{9} s")
+
+
 def claim_monitor_says_what_a_snapshot_is_called_and_which_flash_bank_there_is_not():
     with Server() as s:
         rsp = s.client()

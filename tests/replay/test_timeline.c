@@ -822,6 +822,33 @@ static void check_find_steps(struct user *u)
     MUST(r == (n ? -ERANGE : 0) && (n || at == h), "%d: at %llu, not %llu", r, (unsigned long long)at, (unsigned long long)h);
 }
 
+static void check_find_time(struct user *u)
+{
+    icount_t at = 0, here = timeline_position(u->tl);
+    struct timeline_stop stop;
+    struct error err;
+    vtime_t end, time;
+    int r;
+
+    timeline_seek(u->tl, timeline_edge(u->tl), &stop);
+    end = machine_now(u->m);
+    if (!gave_up(&stop)) {
+        time = end / 1000 * roll(u, 1002);
+        r = timeline_find_time(u->tl, time, &at, &err);
+        check_state(u);
+        MUST(r == -EINTR || r == (time > end ? -ERANGE : 0), "%d of %llu", r, (unsigned long long)time);
+        if (!r) {
+            timeline_seek(u->tl, at, &stop);
+            MUST(gave_up(&stop) || machine_now(u->m) >= time, "%llu at %llu", (unsigned long long)machine_now(u->m), (unsigned long long)at);
+            if (at)
+                timeline_seek(u->tl, at - 1, &stop);
+            MUST(gave_up(&stop) || !at || machine_now(u->m) < time, "%llu before %llu", (unsigned long long)machine_now(u->m), (unsigned long long)at);
+        }
+    }
+    timeline_seek(u->tl, here, &stop);
+    check_state(u);
+}
+
 static void check_last_write(struct user *u)
 {
     uint64_t address = TOY_VIRTUAL + 0x2000 + roll(u, TOY_BYTES - 0x2000), len = 1 + roll(u, 64);
@@ -1196,6 +1223,7 @@ static void user_acts(struct user *u)
     DO(6, "there and back", check_there_and_back(u, 1 + roll(u, 30)));
     DO(12, "continue", check_forward(u));
     DO(2, "find steps", check_find_steps(u));
+    DO(1, "find time", check_find_time(u));
     DO(18, "reverse continue", check_backward(u));
     DO(10, "seek", check_seek(u));
     DO(6, "add point", add_point(u));
