@@ -261,7 +261,7 @@ static bool all_noted(struct run *run, struct machine *twin, const struct footpr
     twin->coverage = NULL;
     page_set_seal(&ran);
     for (uint32_t i = 0; i < ran.count; i++) {
-        uint64_t va = (ran.slots[i] - 1) >> COVERAGE_LEN_BITS, len = (ran.slots[i] - 1) & ((1u << COVERAGE_LEN_BITS) - 1);
+        uint64_t va = (uint64_t)((int64_t)(ran.slots[i] - 1) >> COVERAGE_LEN_BITS), len = (ran.slots[i] - 1) & ((1u << COVERAGE_LEN_BITS) - 1);
 
         all &= footprint_has_code(f, va) && footprint_has_code(f, va + len - 1);
     }

@@ -418,6 +418,8 @@ static void gate(struct guest *g, uint32_t at, unsigned selector, uint32_t offse
     poke(g, at + 4, (offset & 0xffff0000) | type << 8 | roll(g, 4), 4);
 }
 
+#define UPPER_HALF UINT64_C(0xffff800000000000)
+
 static uint32_t somewhere_in_code(struct guest *g)
 {
     return CODE + roll(g, CODE_BYTES);
@@ -469,6 +471,12 @@ static void make_task(struct guest *g, uint32_t at)
     }
 }
 
+/* Of a kernel in 64-bit mode: mostly in the upper half of the address space, where low memory is again. */
+static uint64_t somewhere_in_kernel(struct guest *g)
+{
+    return somewhere_in_code(g) | (chance(g, 60) ? UPPER_HALF : 0);
+}
+
 static void make_long_vectors(struct guest *g)
 {
     for (unsigned v = 0; v < 256; v++) {
@@ -476,7 +484,13 @@ static void make_long_vectors(struct guest *g)
 
         gate(g, at, chance(g, 95) ? S_CODE64 : number(g), somewhere_in_code(g), (chance(g, 70) ? 0x8e : 0x8f) | roll(g, 4) << 5);
         poke(g, at + 4, chance(g, 30) ? roll(g, 8) : 0, 1); /* the interrupt stack */
-        poke(g, at + 8, chance(g, 98) ? 0 : fuzz_roll64(g->r), 8);
+        poke(g, at + 8, chance(g, 98) ? somewhere_in_kernel(g) >> 32 : fuzz_roll64(g->r), 8);
+        if (v >= 32 && chance(g, 50)) { /* one that comes back, from a repeated instruction of its own: xor ecx, ecx; rep movsb; iretq */
+            uint32_t to = somewhere_in_code(g) & ~7u;
+
+            gate(g, at, S_CODE64, to, 0xee);
+            poke(g, to, UINT64_C(0x9090cf48a4f3c931), 8);
+        }
     }
 }
 
@@ -545,7 +559,7 @@ static void make_tables(struct guest *g)
     if (g->what & LONG) {
         for (unsigned i = 0; i < 512; i++) {
             poke(g, PDPT_LONG + 8 * i, i == 0 || chance(g, 5) ? DIR | 7 : chance(g, 5) ? entry(g, 0) | 0x80 : 0, 8);
-            poke(g, PML4 + 8 * i, i == 0 || chance(g, 3) ? PDPT_LONG | 7 : chance(g, 1) ? entry(g, PML4) : 0, 8);
+            poke(g, PML4 + 8 * i, i == 0 || i == 256 || chance(g, 3) ? PDPT_LONG | 7 : chance(g, 1) ? entry(g, PML4) : 0, 8);
         }
         g->s->cr3 = PML4;
     }
@@ -603,8 +617,8 @@ static void make_cpu(struct guest *g)
         s->xcr0 = i386_xcr0_mask(g->c->model);
         s->pkru = chance(g, 20) ? (uint32_t)fuzz_roll64(g->r) & ~3u : 0;
         s->star = (uint64_t)S_UCODE << 48 | (uint64_t)S_CODE64 << 32;
-        s->lstar = somewhere_in_code(g);
-        s->cstar = somewhere_in_code(g);
+        s->lstar = somewhere_in_kernel(g);
+        s->cstar = somewhere_in_kernel(g);
         s->sfmask = roll(g, 0x10000);
         s->kernel_gs_base = place(g);
         s->idtr = (struct i386_dtr){.base = IDT_LONG, .limit = 0xfff};
