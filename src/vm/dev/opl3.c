@@ -435,7 +435,7 @@ static void play(struct opl3_state *s, const struct voice *voices, bool two, str
         int out;
 
         step_operator(s, voices, i, trembles);
-        out = s->op[i].out << voices[i].drum;
+        out = s->op[i].out * (voices[i].drum ? 2 : 1);
         left += voices[i].left ? out : 0;
         right += voices[i].right ? out : 0;
     }
