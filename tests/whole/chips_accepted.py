@@ -116,6 +116,7 @@ ACCEPTED = [
     ("i8042", r"mouse [0-9a-fx=]+ [0-9a-fx=]+ status", 0x2d, 11),
     ("i8042", r"mouse [0-9a-fx=]+ [0-9a-fx=]+ status drained", 0xc, 11),
     ("i8042", r"mouse (0|e1|e9|ef|f2|fe) (0|e1|e9|ef|f2|fe) data", 0xff, 11),
+    ("i8042", r"mouse (e8 9|f3 0) data", 0xff, 11),
     ("i8042", r"wide w (60|64)", 0xe70c, 10),
     ("i8042", r"wide l (60|64)", 0xffffe70c, 10),
     ("board_ports", r"reset b (80|92|e9|510|511|cf8|cfa|ae00|af00|afe0)", 0xff, 12),

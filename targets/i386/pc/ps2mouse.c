@@ -170,7 +170,9 @@ void ps2mouse_command(struct device *dev, uint8_t byte)
     }
     if (byte != 0xfe)
         ps2_clear(&s->queue);
-    if (s->parameter_of) {
+    if (byte >= 0xe6 && byte != 0xfe)
+        s->parameter_of = 0; /* a command: no parameter is so large */
+    if (s->parameter_of && byte != 0xfe) {
         parameter(s, byte);
         ready(dev);
         return;
