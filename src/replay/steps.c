@@ -194,7 +194,7 @@ int timeline_find_time(struct timeline *tl, vtime_t time, icount_t *position, st
     enum run_end end = RUN_LIMIT;
 
     if (time > tl->edge_vtime)
-        return error_set(err, -ERANGE, "history ends at %llu.%09llu s", (unsigned long long)(tl->edge_vtime / 1000000000u),
+        return error_set(err, -ERANGE, "history ends at %llu.%09llu s of virtual time: there is nothing to go to yet", (unsigned long long)(tl->edge_vtime / 1000000000u),
                          (unsigned long long)(tl->edge_vtime % 1000000000u));
     tl->pace.interrupted = false;
     tl->search.mode = HITS_IGNORED;

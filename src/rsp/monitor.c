@@ -267,7 +267,7 @@ static const struct builtin {
     {{"seek", "POSITION",
       "Make the next continue, forward or reverse, go to a position.\n"
       "POSITION is a number of steps since the first reset (1_000_000, 0x100, 5M), start, end,\n"
-      "or +N or -N relative to here. gdb cannot be told that the registers changed by a monitor\n"
+      "or +N or -N relative to here; seek time and seek cpu take others. gdb cannot be told that the registers changed by a monitor\n"
       "command: so this arms, and the next continue or reverse-continue goes there and stops.\n"
       "Under `target extended-remote`, `run POSITION` does it in one.",
       run_seek},

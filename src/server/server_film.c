@@ -55,25 +55,11 @@ static int go(struct server *s, icount_t position, struct error *err)
     }
 }
 
-/* "1.5s", "200ms", "30us", "7ns". False: it is no time. */
 static bool parse_time(const char *text, uint64_t *ns)
 {
-    static const struct {
-        const char *name;
-        double ns;
-    } units[] = {{"s", 1e9}, {"ms", 1e6}, {"us", 1e3}, {"ns", 1}};
-    char *end;
-    double value;
+    bool unit;
 
-    if (*text < '0' || *text > '9' || strncmp(text, "0x", 2) == 0)
-        return false;
-    value = strtod(text, &end);
-    for (unsigned i = 0; i < ARRAY_LEN(units); i++)
-        if (end != text && !strcmp(end, units[i].name) && value * units[i].ns < 9e18) {
-            *ns = (uint64_t)(value * units[i].ns + 0.5);
-            return true;
-        }
-    return false;
+    return server_parse_time(text, ns, &unit) && unit;
 }
 
 /* A place, as it was said. */

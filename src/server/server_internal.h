@@ -412,6 +412,9 @@ int server_drive_change(struct server *s, const char *name, const char *file, co
 bool server_drives_want_write_back(const struct server *s);
 bool server_drives_write_back(struct server *s);
 
+/* server_monitor.c: a time as users write it: 1.5s, 200ms, 30us, 7ns; without a unit it is in seconds. *unit: is there one? False: it is
+ * no time. */
+bool server_parse_time(const char *text, uint64_t *ns, bool *unit);
 /* server.c: a line on stderr. */
 void server_say(struct server *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same, and to the debugger if there is one. */

@@ -302,26 +302,30 @@ HANDLER(cmd_seek_cpu)
     return r < 0 ? r : arm(call, there, "", err);
 }
 
-/* Seconds, as `when` prints them: 12, 0.203020351, 1.5s. False: they are not. */
-static bool take_seconds(const char *text, vtime_t *time)
+bool server_parse_time(const char *text, uint64_t *ns, bool *unit)
 {
-    uint64_t seconds = 0, part = 0, unit = 1000000000u;
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {{"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {"", 1000000000}};
+    uint64_t whole = 0, part = 0, digit = 100000000; /* part: billionths */
     bool any = false;
 
     for (; *text >= '0' && *text <= '9'; text++, any = true) {
-        if (seconds > UINT64_MAX / unit / 10 - 1)
+        if (whole > UINT64_MAX / 1000000000u / 10 - 1)
             return false;
-        seconds = seconds * 10 + (uint64_t)(*text - '0');
+        whole = whole * 10 + (uint64_t)(*text - '0');
     }
     if (*text == '.')
-        for (text++; *text >= '0' && *text <= '9'; text++, any = true) {
-            unit /= 10; /* what is less than a nanosecond is nothing */
-            part += unit * (uint64_t)(*text - '0');
+        for (text++; *text >= '0' && *text <= '9'; text++, digit /= 10, any = true)
+            part += digit * (uint64_t)(*text - '0');
+    for (unsigned i = 0; any && i < ARRAY_LEN(units); i++)
+        if (!strcmp(text, units[i].name)) {
+            *ns = whole * units[i].ns + part * units[i].ns / 1000000000u;
+            *unit = *text;
+            return true;
         }
-    if (*text == 's')
-        text++;
-    *time = seconds * 1000000000u + part;
-    return any && !*text;
+    return false;
 }
 
 HANDLER(cmd_seek_time)
@@ -330,10 +334,11 @@ HANDLER(cmd_seek_time)
     icount_t here = timeline_position(s->timeline), there;
     struct timeline_stop back;
     vtime_t time;
+    bool unit;
     int r;
 
-    if (!take_seconds(call->argv[0].text, &time))
-        return error_set(err, -EINVAL, "'%s' is no time: seconds, as in 0.25 or 12.5s (when prints the present one)", call->argv[0].text);
+    if (!server_parse_time(call->argv[0].text, &time, &unit))
+        return error_set(err, -EINVAL, "'%s' is no time: seconds, as in 0.25 or 12.5s, or 200ms (when prints the present one)", call->argv[0].text);
     server_begin_search(s);
     r = timeline_find_time(s->timeline, time, &there, err);
     timeline_seek(s->timeline, here, &back);
@@ -1217,7 +1222,7 @@ HANDLER(cmd_maintenance_fail)
 const struct rsp_monitor_command server_monitor_commands[] = {
     {"when", "", "position, virtual time, distance to the live edge; with several CPUs, where each is and how many steps it has made",
      cmd_when},
-    {"seek time", "SECONDS", "arm the next continue to go to the first position at which virtual time (when prints it) is that", cmd_seek_time},
+    {"seek time", "TIME", "arm the next continue to go to the first position at which virtual time (when prints it) is that: 12.5, 200ms", cmd_seek_time},
     {"seek cpu", "CPU:n STEPS:n", "arm the next continue to go to where that CPU has made so many steps", cmd_seek_cpu},
     {"last", "ADDRESS [LENGTH:n]", "who wrote there last; arms the next continue to go there\n"
      "ADDRESS is as mapped here, phys:ADDRESS physical. Without LENGTH 4 bytes, as for writes.", cmd_last},

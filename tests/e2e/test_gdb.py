@@ -499,7 +499,7 @@ import re
 def now():
     return int(re.search(r"virtual time (\d+\.\d{9}) s", gdb.execute("monitor when", to_string=True)).group(1).replace(".", ""))
 there, middle = position(), now() // 2
-gdb.execute("monitor seek time %d.%09ds" % (middle // 10**9, middle % 10**9))
+gdb.execute("monitor seek time %dns" % middle)
 gdb.execute("reverse-continue")
 print("at it", now() >= middle, position() < there)
 gdb.execute("reverse-stepi")

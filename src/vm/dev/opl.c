@@ -213,7 +213,7 @@ int adlib_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive 
     if (!s->isa_irq)
         return error_set(err, -EINVAL, "this board has no ISA bus");
     if (s->pci->ports->owner[USUAL_PORT])
-        return error_set(err, -EINVAL, "another device answers at port %#x: a Sound Blaster 16 has an FM chip of its own", USUAL_PORT);
+        return error_set(err, -EINVAL, "another device answers at port %#x (an AdLib, or a Sound Blaster 16, whose FM chip does, too)", USUAL_PORT);
     c = make(s, &adlib_ops, name, true);
     ports_claim(s->pci->ports, c->dev, USUAL_PORT, 2, 0, 1);
     return sound_connect(c->dev, props, err);
