@@ -423,6 +423,15 @@ static void expect_type(uint16_t key, unsigned code, bool repeats, bool breaks)
         kbc_get();
 }
 
+/* The keyboard talks scan code set 3. */
+static void use_set_3(void)
+{
+    out(kbc, I8042_DATA, 0, 0xf0);
+    kbc_get();
+    out(kbc, I8042_DATA, 0, 3);
+    kbc_get();
+}
+
 START_TEST(keys_of_set_3_have_types_of_their_own)
 {
     static const struct {
@@ -432,10 +441,7 @@ START_TEST(keys_of_set_3_have_types_of_their_own)
 
     new_i8042();
     kbc_command_byte(0x01);
-    out(kbc, I8042_DATA, 0, 0xf0);
-    kbc_get();
-    out(kbc, I8042_DATA, 0, 3);
-    kbc_get();
+    use_set_3();
     expect_type(0x1e, 0x1c, true, false);  /* A */
     expect_type(0x2a, 0x12, false, true);  /* Shift */
     expect_type(0x3b, 0x07, false, false); /* F1 */
@@ -460,10 +466,7 @@ START_TEST(keys_of_set_3_have_types_of_their_own)
     }
     out(kbc, I8042_DATA, 0, 0xf6);
     kbc_get();
-    out(kbc, I8042_DATA, 0, 0xf0);
-    kbc_get();
-    out(kbc, I8042_DATA, 0, 3);
-    kbc_get();
+    use_set_3();
     expect_type(0x1e, 0x1c, true, false);
 }
 END_TEST
@@ -721,10 +724,7 @@ START_TEST(older_states_of_keyboard_and_mouse_are_taken_over)
 
     new_i8042();
     kbc_command_byte(0x01);
-    out(kbc, I8042_DATA, 0, 0xf0);
-    kbc_get();
-    out(kbc, I8042_DATA, 0, 3);
-    kbc_get();
+    use_set_3();
     len = ps2kbd_ops.state_size - 64;
     memcpy(old, kbd->state, len);
     reset_all();
