@@ -4,6 +4,7 @@ of several rounds, and the table that they end in."""
 import atexit
 import ctypes
 import json
+import mmap
 import os
 import re
 import signal
@@ -29,6 +30,14 @@ class BenchError(Exception):
 
 def say(text):
     print(text, flush=True)
+
+
+def have_memory_backed(mib):
+    """Touch so much memory, and give it back: a virtual machine's host has backed it then, whoever is given it next."""
+    with mmap.mmap(-1, mib << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
+        memory.madvise(mmap.MADV_HUGEPAGE)
+        for at in range(0, mib << 20, 4096):
+            memory[at] = 1
 
 
 def free_port():

@@ -12,7 +12,7 @@ import threading
 import time
 
 from machines import PLAIN, TOP, Debugged, Monitor
-from measure import BenchError, Child, Console, rspclient
+from measure import BenchError, Child, Console, have_memory_backed, rspclient
 
 sys.path.insert(0, os.path.join(TOP, "tests", "guests"))
 import test_disk_i386 as guest_disks  # noqa: E402
@@ -475,6 +475,7 @@ def smp(t, table, args):
 # -- disks ------------------------------------------------------------------------
 
 DISK_MIB = 128
+DISK_WARM_MIB = 400
 DISK_LIMIT = 50          # per cent of QEMU's time
 DISK_BACK_LIMIT = 1      # ms
 DISK_MEMORY_LIMIT = 1.2  # of the budget
@@ -520,6 +521,7 @@ def disk_seconds(args, command, node):
         console, figures = Console(child), {}
         to_the_shell(console)
         for number, (name, line) in enumerate(DISK_WORK):
+            have_memory_backed(DISK_WARM_MIB)
             before = child.cpu()
             console.type(line.replace("DISK", node) + "; echo done-%d-$((1+1))" % number)
             console.wait(b"done-%d-2" % number)

@@ -485,8 +485,10 @@ static int run(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
     struct options o;
-    int status = run(argc, argv, &o);
+    int status;
 
+    host_memory_keep_freed();
+    status = run(argc, argv, &o);
     options_finish(&o);
     return status;
 }

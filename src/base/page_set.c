@@ -10,7 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_SIZE 64u
+#define FIRST_SIZE  32u
+#define GROUP_SHIFT 6 /* log2 of the pages of a group */
+
+static uint64_t bit_of(uint64_t page)
+{
+    return (uint64_t)1 << (page & 63);
+}
 
 void page_set_init(struct page_set *s)
 {
@@ -19,8 +25,7 @@ void page_set_init(struct page_set *s)
 
 void page_set_finish(struct page_set *s)
 {
-    free(s->slots);
-    free(s->chunks);
+    free(s->groups);
     *s = (struct page_set){0};
 }
 
@@ -31,198 +36,209 @@ void page_set_clear(struct page_set *s)
         return;
     }
     if (s->count)
-        memset(s->slots, 0, s->size * sizeof(s->slots[0]));
-    if (s->count && s->chunks)
-        memset(s->chunks, 0, s->size * sizeof(s->chunks[0]));
+        memset(s->groups, 0, s->size * sizeof(s->groups[0]));
     s->count = 0;
     s->last = 0;
+    s->in_chunks = false;
 }
 
-/* The slot that holds `page` or, if it is not a member, would take it. Eight neighbours, which are often added one after the
- * other, have theirs in one line of the host's cache. */
-static uint64_t *find_slot(uint64_t *slots, uint32_t size, uint64_t page)
+/* The place of the group or, if it is not there, where it would be. */
+static struct page_group *find_place(struct page_group *groups, uint32_t size, uint64_t key)
 {
-    uint32_t i = ((uint32_t)(((page >> 3) * UINT64_C(0x9e3779b97f4a7c15)) >> 32) << 3 | (uint32_t)(page & 7)) & (size - 1);
+    uint32_t i = (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (size - 1);
 
-    while (slots[i] && slots[i] != page + 1)
+    while (groups[i].key && groups[i].key != key + 1)
         i = (i + 1) & (size - 1);
-    return &slots[i];
+    return &groups[i];
 }
 
 static void grow(struct page_set *s)
 {
     uint32_t size = s->size ? s->size * 2 : FIRST_SIZE;
-    uint64_t *slots = xcalloc(size, sizeof(slots[0]));
-    uint64_t *chunks = s->chunks ? xcalloc(size, sizeof(chunks[0])) : NULL;
+    struct page_group *groups = xcalloc(size, sizeof(groups[0]));
 
     CHECK(size > s->size);
-    for (uint32_t i = 0; i < s->size; i++) {
-        uint64_t *slot;
-
-        if (!s->slots[i])
-            continue;
-        slot = find_slot(slots, size, s->slots[i] - 1);
-        *slot = s->slots[i];
-        if (chunks)
-            chunks[slot - slots] = s->chunks[i];
-    }
-    free(s->slots);
-    free(s->chunks);
-    s->slots = slots;
-    s->chunks = chunks;
+    for (uint32_t i = 0; i < s->size; i++)
+        if (s->groups[i].key)
+            *find_place(groups, size, s->groups[i].key - 1) = s->groups[i];
+    free(s->groups);
+    s->groups = groups;
     s->size = size;
 }
 
-/* The index of a member's slot. */
-static uint32_t add(struct page_set *s, uint64_t page)
+static void add(struct page_set *s, uint64_t key, uint64_t mask)
 {
-    uint64_t *slot;
+    struct page_group *g;
 
     CHECK(!s->sealed);
     if (s->count >= s->size / 2)
         grow(s);
-    s->last = page + 1;
-    slot = find_slot(s->slots, s->size, page);
-    if (!*slot) {
-        *slot = page + 1;
-        s->count++;
-    }
-    return (uint32_t)(slot - s->slots);
+    g = find_place(s->groups, s->size, key);
+    s->count += !g->key;
+    g->key = key + 1;
+    g->mask |= mask;
 }
 
 void page_set_add(struct page_set *s, uint64_t page)
 {
     if (s->last == page + 1)
         return;
-    CHECK(!s->chunks);
-    add(s, page);
+    CHECK(!s->in_chunks);
+    s->last = page + 1;
+    add(s, page >> GROUP_SHIFT, bit_of(page));
 }
 
 void page_set_add_chunks(struct page_set *s, uint64_t page, uint64_t chunks)
 {
-    uint32_t i;
-
-    CHECK(s->chunks || !s->count);
-    i = add(s, page);
-    if (!s->chunks)
-        s->chunks = xcalloc(s->size, sizeof(s->chunks[0]));
-    s->chunks[i] |= chunks;
+    CHECK(s->in_chunks || !s->count);
+    s->in_chunks = true;
+    add(s, page, chunks);
 }
 
-/* The slot of a member; NULL: it is none. */
-static const uint64_t *find_sorted(const struct page_set *s, uint64_t page)
+/* Index of the first group, of a sorted list, whose key is not less. */
+static uint32_t index_of(const struct page_set *s, uint64_t key)
 {
     uint32_t low = 0, high = s->count;
 
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
 
-        if (s->slots[mid] == page + 1)
-            return &s->slots[mid];
-        if (s->slots[mid] < page + 1)
+        if (s->groups[mid].key < key + 1)
             low = mid + 1;
         else
             high = mid;
     }
-    return NULL;
+    return low;
 }
 
-static const uint64_t *find_member(const struct page_set *s, uint64_t page)
+/* The mask of a group; 0: there is none. */
+static uint64_t mask_of(const struct page_set *s, uint64_t key)
 {
-    const uint64_t *slot;
+    const struct page_group *g;
+    uint32_t i;
 
     if (!s->count)
-        return NULL;
-    if (s->sealed)
-        return find_sorted(s, page);
-    slot = find_slot(s->slots, s->size, page);
-    return *slot ? slot : NULL;
+        return 0;
+    if (!s->sealed) {
+        g = find_place(s->groups, s->size, key);
+        return g->mask;
+    }
+    i = index_of(s, key);
+    return i < s->count && s->groups[i].key == key + 1 ? s->groups[i].mask : 0;
 }
 
 bool page_set_has(const struct page_set *s, uint64_t page)
 {
-    return find_member(s, page);
+    return s->in_chunks ? mask_of(s, page) != 0 : (mask_of(s, page >> GROUP_SHIFT) & bit_of(page)) != 0;
 }
 
 bool page_set_has_chunks(const struct page_set *s, uint64_t page, uint64_t chunks)
 {
-    const uint64_t *slot = find_member(s, page);
+    return s->in_chunks ? (mask_of(s, page) & chunks) != 0 : page_set_has(s, page);
+}
 
-    return slot && (!s->chunks || (s->chunks[slot - s->slots] & chunks));
+/* Has this group, whose key is one of those from that of page `first` to that of page `last`, one of these pages? */
+static bool has_one(const struct page_set *s, const struct page_group *g, uint64_t first, uint64_t last)
+{
+    uint64_t mask = g->mask, start = (g->key - 1) << GROUP_SHIFT;
+
+    if (s->in_chunks)
+        return mask != 0;
+    if (first > start)
+        mask &= UINT64_MAX << (first - start);
+    if (last < start + 63)
+        mask &= UINT64_MAX >> (start + 63 - last);
+    return mask != 0;
 }
 
 bool page_set_has_any(const struct page_set *s, uint64_t first, uint64_t last)
 {
-    /* More pages than there are members: the other way round. */
-    if (last - first >= s->size) {
-        for (uint32_t i = 0; i < s->size; i++)
-            if (s->slots[i] && s->slots[i] - 1 >= first && s->slots[i] - 1 <= last)
+    unsigned shift = s->in_chunks ? 0 : GROUP_SHIFT;
+    uint64_t low = first >> shift, high = last >> shift;
+
+    if (!s->count)
+        return false;
+    if (s->sealed) {
+        for (uint32_t i = index_of(s, low); i < s->count && s->groups[i].key - 1 <= high; i++)
+            if (has_one(s, &s->groups[i], first, last))
                 return true;
         return false;
     }
-    for (uint64_t page = first; page <= last; page++)
-        if (page_set_has(s, page))
+    /* More groups than there are: the other way round. */
+    if (high - low >= s->size) {
+        for (uint32_t i = 0; i < s->size; i++) {
+            const struct page_group *g = &s->groups[i];
+
+            if (g->key && g->key - 1 >= low && g->key - 1 <= high && has_one(s, g, first, last))
+                return true;
+        }
+        return false;
+    }
+    for (uint64_t key = low; key <= high; key++) {
+        const struct page_group *g = find_place(s->groups, s->size, key);
+
+        if (g->key && has_one(s, g, first, last))
             return true;
+    }
     return false;
-}
-
-/* A member with its chunks, while they are sorted. */
-struct member {
-    uint64_t slot, chunks;
-};
-
-static int compare(const void *a, const void *b)
-{
-    uint64_t x = ((const struct member *)a)->slot, y = ((const struct member *)b)->slot;
-
-    return (x > y) - (x < y);
 }
 
 void page_set_join(struct page_set *s, const struct page_set *sealed)
 {
-    CHECK(sealed->sealed);
-    for (uint32_t i = 0; i < sealed->count; i++) {
-        if (sealed->chunks)
-            page_set_add_chunks(s, sealed->slots[i] - 1, sealed->chunks[i]);
-        else
-            page_set_add(s, sealed->slots[i] - 1);
-    }
+    CHECK(sealed->sealed && (!s->count || !sealed->count || s->in_chunks == sealed->in_chunks));
+    if (!sealed->count)
+        return;
+    s->in_chunks = sealed->in_chunks;
+    for (uint32_t i = 0; i < sealed->count; i++)
+        add(s, sealed->groups[i].key - 1, sealed->groups[i].mask);
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t x = ((const struct page_group *)a)->key, y = ((const struct page_group *)b)->key;
+
+    return (x > y) - (x < y);
 }
 
 void page_set_seal(struct page_set *s)
 {
-    struct member *list;
     uint32_t n = 0;
 
     if (s->sealed)
         return;
-    list = xmalloc((s->count + 1) * sizeof(list[0]));
     for (uint32_t i = 0; i < s->size; i++)
-        if (s->slots[i])
-            list[n++] = (struct member){s->slots[i], s->chunks ? s->chunks[i] : 0};
+        if (s->groups[i].key)
+            s->groups[n++] = s->groups[i];
     CHECK(n == s->count);
-    qsort(list, n, sizeof(list[0]), compare);
-    for (uint32_t i = 0; i < n; i++) {
-        s->slots[i] = list[i].slot;
-        if (s->chunks)
-            s->chunks[i] = list[i].chunks;
-    }
-    free(list);
     if (n) {
-        s->slots = xrealloc(s->slots, n * sizeof(s->slots[0]));
-        if (s->chunks)
-            s->chunks = xrealloc(s->chunks, n * sizeof(s->chunks[0]));
+        qsort(s->groups, n, sizeof(s->groups[0]), compare);
+        s->groups = xrealloc(s->groups, n * sizeof(s->groups[0]));
     } else {
-        free(s->slots);
-        free(s->chunks);
-        s->slots = s->chunks = NULL;
+        free(s->groups);
+        s->groups = NULL;
     }
     s->size = n;
     s->last = 0;
     s->sealed = true;
 }
 
+uint64_t *page_set_list(const struct page_set *sealed, size_t *n)
+{
+    uint64_t *list;
+
+    CHECK(sealed->sealed && !sealed->in_chunks);
+    *n = 0;
+    for (uint32_t i = 0; i < sealed->count; i++)
+        *n += (size_t)__builtin_popcountll(sealed->groups[i].mask);
+    list = xmalloc((*n + 1) * sizeof(list[0]));
+    *n = 0;
+    for (uint32_t i = 0; i < sealed->count; i++)
+        for (uint64_t mask = sealed->groups[i].mask; mask; mask &= mask - 1)
+            list[(*n)++] = ((sealed->groups[i].key - 1) << GROUP_SHIFT) + (uint64_t)__builtin_ctzll(mask);
+    return list;
+}
+
 size_t page_set_bytes(const struct page_set *s)
 {
-    return s->size * (sizeof(s->slots[0]) + (s->chunks ? sizeof(s->chunks[0]) : 0));
+    return s->size * sizeof(s->groups[0]);
 }

@@ -215,3 +215,12 @@ int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
     }
     return len ? im->format->read(im, offset, buf, len) : 0;
 }
+
+bool block_is_direct(struct block_image *im, uint64_t offset, size_t len)
+{
+    uint64_t there = offset < im->size ? im->size - offset : 0;
+
+    if (there < len)
+        len = (size_t)there;
+    return !len || (im->format->direct ? im->format->direct(im, offset, len) : im->source.local);
+}

@@ -28,6 +28,8 @@ struct block_format {
     int (*open)(struct block_image *im, const char *snapshot, const struct block_opener *opener, struct error *err);
     /* Read bytes that lie within im->size. 0 or negative errno. */
     int (*read)(struct block_image *im, uint64_t offset, void *buf, size_t len);
+    /* Do these bytes, which lie within im->size, come as they are from a local source? NULL: they do if the source is. */
+    bool (*direct)(struct block_image *im, uint64_t offset, size_t len);
     void (*close)(struct block_image *im);
 };
 
@@ -51,6 +53,9 @@ int block_open_backing(struct block_image *over, const char *name, const char *f
 
 /* What the disk holds there; zeros behind its end. 0 or negative errno. */
 int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len);
+
+/* Is reading that again as good as reading a local file: neither a connection nor compression between? */
+bool block_is_direct(struct block_image *im, uint64_t offset, size_t len);
 
 /* `name`, which stands in the image `im`, as a name to open: relative names begin where the image is. A new string. */
 char *block_resolve(const struct block_image *im, const char *name);

@@ -582,6 +582,20 @@ static int qcow2_read(struct block_image *im, uint64_t offset, void *buf, size_t
     return 0;
 }
 
+static bool qcow2_direct(struct block_image *im, uint64_t offset, size_t len)
+{
+    struct qcow2 *q = im->state;
+    uint64_t entry, bitmap, end = offset + len;
+
+    for (; offset < end; offset = (offset | (q->cluster - 1)) + 1) {
+        if (find_entry(im, q, offset, &entry, &bitmap) < 0 || (entry & QCOW2_COMPRESSED))
+            return false;
+        if (im->backing && !block_is_direct(im->backing, offset, 1))
+            return false;
+    }
+    return im->source.local && (!q->data.read || q->data.local);
+}
+
 const struct block_format block_qcow2 = {
-    .name = "qcow2", .probe = qcow2_probe, .open = qcow2_open, .read = qcow2_read, .close = qcow2_close,
+    .name = "qcow2", .probe = qcow2_probe, .open = qcow2_open, .read = qcow2_read, .direct = qcow2_direct, .close = qcow2_close,
 };

@@ -381,13 +381,15 @@ static uint64_t clock_of(const struct checkpoint_store *s)
     return s->now_ns ? s->now_ns(s->clock_ctx) : 0;
 }
 
-static void move_out(struct checkpoint_store *s, struct page *p)
+/* When it begins, if it is one that is measured; else 0. */
+static uint64_t copy_begins(struct checkpoint_store *s)
 {
-    bool measured = !(s->pages_copied++ % COPIES_MEASURED);
-    uint64_t began = measured ? clock_of(s) : 0;
+    return s->pages_copied++ % COPIES_MEASURED ? 0 : clock_of(s);
+}
 
-    page_move_out(&s->pages, p);
-    if (measured)
+static void copy_ends(struct checkpoint_store *s, uint64_t began)
+{
+    if (began)
         s->copy_ns += (clock_of(s) - began) * COPIES_MEASURED;
 }
 
@@ -397,11 +399,14 @@ static void page_changes(void *ctx, struct page_space *space, uint64_t n)
     struct checkpoint_seat *seat = ctx;
     struct checkpoint_store *s = seat->store;
     struct page *p = page_tree_get(seat->base, s->levels, space->first + n);
+    uint64_t began;
 
     if (!p || !page_is_in_place(p))
         return;
     lock(s);
-    move_out(s, p);
+    began = copy_begins(s);
+    page_move_out(&s->pages, p);
+    copy_ends(s, began);
     unlock(s);
 }
 
@@ -419,6 +424,11 @@ void checkpoint_store_clock(struct checkpoint_store *s, uint64_t (*now_ns)(void 
 {
     s->now_ns = now_ns;
     s->clock_ctx = ctx;
+}
+
+void checkpoint_store_source(struct checkpoint_store *s, const struct page_source *source)
+{
+    s->pages.source = *source;
 }
 
 /* ---- taking, restoring ---- */
@@ -519,10 +529,14 @@ bool checkpoint_has_room(struct checkpoint_store *s)
 static struct page *page_of(struct checkpoint_seat *seat, const struct page_space *space, const uint8_t *bytes)
 {
     struct checkpoint_store *s = seat->store;
-    struct page *p = page_create_in_place(&s->pages, bytes);
+    uint64_t began;
+    struct page *p;
 
-    if (!seat->in_place || space->always_dirty)
-        move_out(s, p);
+    if (seat->in_place && !space->always_dirty)
+        return page_create_in_place(&s->pages, bytes);
+    began = copy_begins(s);
+    p = page_create(&s->pages, bytes);
+    copy_ends(s, began);
     return p;
 }
 
@@ -635,7 +649,7 @@ static const uint8_t *bytes_of(struct restore *r, const struct page *page)
             memcpy(r->scratch, page->data, PAGE_SIZE);
         unlock(r->seat->store);
     }
-    return copied ? r->scratch : page_bytes_by(&r->seat->codec, page, r->scratch);
+    return copied ? r->scratch : page_bytes_by(&r->seat->store->pages, &r->seat->codec, page, r->scratch);
 }
 
 static void restore_page(struct restore *r, struct page_space *space, uint64_t n, const struct page *page)

@@ -5,7 +5,7 @@
  * every unchanged page (and every unchanged part of the tree) with its
  * neighbours; the machine's arena is cut into pages and kept in the same tree.
  * All-zero pages cost nothing. A page is copied when the machine is about to change it, not before: what is written once
- * and kept costs no memory but the machine's own. Old copies are compressed; whatever a page's form,
+ * and kept costs no memory but the machine's own; nor does what is still elsewhere (page_source.h). Old copies are compressed; whatever a page's form,
  * there is one way to get at its bytes.
  *
  *   taking one     costs a look at the pages written since the last take or restore, and a copy of each that is written again
@@ -35,6 +35,7 @@
 #define HINDCAST_CHECKPOINT_CHECKPOINT_H
 
 #include "base/types.h"
+#include "checkpoint/page_source.h"
 #include "vm/footprint.h"
 
 struct machine;
@@ -69,6 +70,8 @@ struct checkpoint_store *checkpoint_store_create(struct machine *m, uint64_t bud
 void checkpoint_store_destroy(struct checkpoint_store *s);
 /* By which copying is measured (checkpoint_store_info.copy_ns), in nanoseconds; asked in the thread of whoever copies. */
 void checkpoint_store_clock(struct checkpoint_store *s, uint64_t (*now_ns)(void *ctx), void *ctx);
+/* Where pages may be left instead of copied. Before the first checkpoint is taken. */
+void checkpoint_store_source(struct checkpoint_store *s, const struct page_source *source);
 
 /* The place of a machine at the store: the store's own machine's. */
 struct checkpoint_seat;
@@ -209,7 +212,8 @@ struct checkpoint_store_info {
     size_t lines;
     uint64_t budget_bytes;
     uint64_t bytes;             /* all host memory held: pages, tree, footprints */
-    uint64_t in_place_pages, raw_pages, compressed_pages; /* whose bytes are where the machine has them; copies */
+    uint64_t in_place_pages, elsewhere_pages; /* whose bytes are where the machine has them; where the source has them */
+    uint64_t raw_pages, compressed_pages;     /* copies */
     uint64_t compressed_bytes;  /* held by compressed pages */
     uint64_t nodes;             /* of the trees */
     uint64_t footprint_bytes;   /* with what is known of bytes */

@@ -1,5 +1,5 @@
 /*
- * Pages: in place or raw at first, compressed when they are old. A page that does not shrink by an
+ * Pages: in place at first, then elsewhere or raw; compressed when they are old. A page that does not shrink by an
  * eighth stays raw and is not tried again.
  */
 #include "checkpoint/page_tree.h"
@@ -20,7 +20,7 @@ void page_store_init(struct page_store *ps)
 
 void page_store_finish(struct page_store *ps)
 {
-    CHECK(!ps->in_place_pages && !ps->raw_pages && !ps->compressed_pages && !ps->nodes);
+    CHECK(!ps->in_place_pages && !ps->elsewhere_pages && !ps->raw_pages && !ps->compressed_pages && !ps->nodes);
     page_slab_finish(&ps->raw);
     page_codec_destroy(ps->codec);
     ps->codec = NULL;
@@ -92,10 +92,24 @@ struct page *page_create_in_place(struct page_store *ps, const uint8_t *bytes)
     return p;
 }
 
+/* Can its bytes be had elsewhere? Then they are. */
+static bool leave_out(struct page_store *ps, struct page *p)
+{
+    struct page_place where;
+
+    if (!ps->source.find || !ps->source.find(ps->source.ctx, p->data, &where))
+        return false;
+    p->where = where;
+    p->elsewhere = true;
+    ps->elsewhere_pages++;
+    return true;
+}
+
 void page_move_out(struct page_store *ps, struct page *p)
 {
     CHECK(p->in_place);
-    copy_raw(ps, p, p->data);
+    if (!leave_out(ps, p))
+        copy_raw(ps, p, p->data);
     ps->in_place_pages--;
     __atomic_store_n(&p->in_place, false, __ATOMIC_RELEASE);
 }
@@ -107,6 +121,8 @@ void page_unref(struct page_store *ps, struct page *p)
     dequeue(ps, p);
     if (p->in_place) {
         ps->in_place_pages--;
+    } else if (p->elsewhere) {
+        ps->elsewhere_pages--;
     } else if (p->size) {
         ps->compressed_pages--;
         ps->compressed_bytes -= p->size;
@@ -123,11 +139,15 @@ void page_unref(struct page_store *ps, struct page *p)
 
 const uint8_t *page_bytes(struct page_store *ps, const struct page *p, uint8_t *scratch)
 {
-    return page_bytes_by(&ps->codec, p, scratch);
+    return page_bytes_by(ps, &ps->codec, p, scratch);
 }
 
-const uint8_t *page_bytes_by(struct page_codec **codec, const struct page *p, uint8_t *scratch)
+const uint8_t *page_bytes_by(const struct page_store *ps, struct page_codec **codec, const struct page *p, uint8_t *scratch)
 {
+    if (p->elsewhere) {
+        ps->source.read(ps->source.ctx, &p->where, scratch);
+        return scratch;
+    }
     if (!p->size)
         return p->data;
     page_codec_unpack(codec, p->data, p->size, scratch);
@@ -145,7 +165,7 @@ uint64_t page_hash(struct page_store *ps, struct page *p, uint64_t seed)
 
 bool page_equals(const struct page *p, const uint8_t *bytes)
 {
-    return !p->size && !memcmp(p->data, bytes, PAGE_SIZE);
+    return !p->size && !p->elsewhere && !memcmp(p->data, bytes, PAGE_SIZE);
 }
 
 bool page_is_zero(const uint8_t *bytes)

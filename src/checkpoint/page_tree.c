@@ -142,7 +142,7 @@ void page_tree_compare(struct page_node *a, struct page_node *b, unsigned levels
 
 static uint64_t page_own_bytes(const struct page *p)
 {
-    return p->refs > 1 ? 0 : sizeof(*p) + (p->in_place ? 0 : p->size ? p->size : PAGE_SIZE);
+    return p->refs > 1 ? 0 : sizeof(*p) + (p->in_place || p->elsewhere ? 0 : p->size ? p->size : PAGE_SIZE);
 }
 
 uint64_t page_tree_own_bytes(const struct page_node *root, unsigned levels)

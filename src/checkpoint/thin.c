@@ -138,7 +138,7 @@ static uint64_t limit(const struct checkpoint_store *s)
 {
     const struct checkpoint_line *line = s->line;
     const struct page_store *ps = &s->pages;
-    uint64_t pages = ps->in_place_pages + ps->raw_pages + ps->compressed_pages, newest = 0;
+    uint64_t pages = ps->in_place_pages + ps->elsewhere_pages + ps->raw_pages + ps->compressed_pages, newest = 0;
 
     /* (Its pages are as large as others.) */
     if (line->count && pages)
@@ -217,6 +217,7 @@ void checkpoint_store_info(const struct checkpoint_store *s, struct checkpoint_s
     info->budget_bytes = s->budget_bytes;
     info->bytes = bytes_held(s);
     info->in_place_pages = s->pages.in_place_pages;
+    info->elsewhere_pages = s->pages.elsewhere_pages;
     info->raw_pages = s->pages.raw_pages;
     info->compressed_pages = s->pages.compressed_pages;
     info->compressed_bytes = s->pages.compressed_bytes;

@@ -31,6 +31,7 @@ struct cluster {
     uint32_t error;      /* of the host; 0: it was read */
     uint32_t next;       /* index of an older one with the same slot, or NONE */
     uint16_t drive;
+    uint16_t noted;      /* its pages that originals.c knows: a bit each */
     bool verified;       /* the image still has it */
 };
 
@@ -190,6 +191,20 @@ static void keep_last(struct clusters *t, const struct drive *d, uint64_t number
     t->last_drive = d->index;
 }
 
+_Static_assert(DRIVE_CLUSTER / PAGE_SIZE == 16, "cluster.noted has a bit for each page");
+
+/* These bytes are the image's: its whole pages among them are originals. */
+static void note_pages(struct timeline *tl, const struct drive *d, struct cluster *c, uint64_t offset, const uint8_t *buf, size_t len)
+{
+    size_t skip = (size_t)(-offset & (PAGE_SIZE - 1)), pages = len > skip ? (len - skip) / PAGE_SIZE : 0;
+    uint16_t mask = (uint16_t)(((1u << pages) - 1) << ((offset + skip) % DRIVE_CLUSTER >> PAGE_SHIFT));
+
+    if (!pages || ((c->noted & mask) == mask && !tl->originals.forgot))
+        return;
+    originals_note(tl, d, offset + skip, buf + skip, pages * PAGE_SIZE);
+    c->noted |= mask;
+}
+
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     struct timeline *tl = ctx;
@@ -209,13 +224,18 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     }
     if (c && c->verified) {
         r = ask_host(tl, d, offset, buf, len);
+        if (r == 0)
+            note_pages(tl, d, c, offset, buf, len);
         return r == 0 ? 0 : lost(tl, d, here, number, why_lost(r), buf, len);
     }
     if (!c && (here < tl->edge || !tl->cfg.live))
         return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);
     r = c ? verify(tl, d, c, here, whole) : read_first(tl, d, number, here, whole);
-    if (r == 0 && (!c || c->verified))
+    if (r == 0 && (!c || c->verified)) {
         keep_last(&tl->clusters, d, number, whole);
+        c = c ? c : known(tl, d->index, number, here);
+        note_pages(tl, d, c, number << DRIVE_CLUSTER_SHIFT, whole, drive_cluster_bytes(d, number));
+    }
     memcpy(buf, whole + (offset & (DRIVE_CLUSTER - 1)), len);
     return r;
 }

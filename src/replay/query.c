@@ -58,7 +58,6 @@ struct crew {
     unsigned nworkers;    /* that have a replica */
     pthread_mutex_t lock; /* of all that follows */
     pthread_cond_t opened, done;
-    pthread_mutex_t images; /* of the drives' images */
     const struct query *q;
     size_t slot;          /* bytes of a record with its position */
     size_t most;          /* records that a job may keep */
@@ -173,9 +172,9 @@ static int worker_image_read(void *ctx, const struct drive *d, uint64_t offset, 
     const struct timeline_host *host = &w->crew->leader->host;
     int r;
 
-    pthread_mutex_lock(&w->crew->images);
+    pthread_mutex_lock(&w->crew->leader->originals.images);
     r = host->image_read ? host->image_read(host->ctx, d, offset, buf, len) : -EIO;
-    pthread_mutex_unlock(&w->crew->images);
+    pthread_mutex_unlock(&w->crew->leader->originals.images);
     return r;
 }
 
@@ -279,7 +278,6 @@ void timeline_set_query_means(struct timeline *tl, const struct query_means *mea
         k->means.job_steps = JOB_STEPS;
     k->workers = xcalloc(means->workers, sizeof(k->workers[0]));
     pthread_mutex_init(&k->lock, NULL);
-    pthread_mutex_init(&k->images, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&k->opened, NULL);
@@ -295,7 +293,6 @@ void crew_destroy(struct crew *k)
     for (unsigned i = 0; i < k->nworkers; i++)
         replica_destroy(k->workers[i].tl);
     pthread_mutex_destroy(&k->lock);
-    pthread_mutex_destroy(&k->images);
     pthread_cond_destroy(&k->opened);
     pthread_cond_destroy(&k->done);
     free(k->workers);
@@ -575,9 +572,9 @@ static void stop_workers(struct crew *k, struct error *err)
         /* What it ran last is known, too, when somebody asks again. */
         place_leave(w->tl);
         w->tl->m->traps->notes = 0;
-        for (uint32_t n = 0; k->q->coverage && n < w->ran.size; n++)
-            if (w->ran.slots[n])
-                page_set_add(k->q->coverage, w->ran.slots[n] - 1);
+        page_set_seal(&w->ran);
+        if (k->q->coverage)
+            page_set_join(k->q->coverage, &w->ran);
         page_set_finish(&w->ran);
         if (err->code && w->tl->truth.bad != ICOUNT_MAX)
             error_set(err, err->code, "%s", w->tl->truth.divergence.text);

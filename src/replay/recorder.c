@@ -131,6 +131,8 @@ static void write_hash(struct recorder *rec, const struct checkpoint *c)
 
     checkpoint_view_move(rec->view, c, NULL, NULL);
     checkpoint_view_arena(rec->view, rec->arena);
+    if (timeline_lost(rec->tl))
+        return;
     for (unsigned i = 0; i < m->ncomponents; i++)
         components[i] = component_hash(&m->components[i], rec->arena + m->components[i].offset);
     recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, m->ncomponents,

@@ -361,6 +361,17 @@ static bool skip_segment(struct timeline *tl, icount_t until)
     return true;
 }
 
+/* Is the state perhaps none that ever was, because a page of a checkpoint could not be had? */
+static bool is_lost(struct timeline *tl)
+{
+    char why[200];
+
+    if (!originals_lost(tl, why, sizeof(why)))
+        return false;
+    env_diverged(tl, tl->m->st->position, "%s", why);
+    return true;
+}
+
 /* Run for a slice, at most to where `step` (NULL: none) is done. RUN_LIMIT: nothing stopped it; there may be more to do. */
 static enum run_end slice(struct timeline *tl, icount_t until, const struct step *step)
 {
@@ -372,7 +383,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     enum run_end end;
 
     tl->truth.astray = false;
-    if (from == tl->truth.bad)
+    if (from == tl->truth.bad || is_lost(tl))
         return RUN_DIVERGED;
     /* The very first state may be known, too. */
     if (tl->truth.next_check < tl->truth.nchecks && tl->truth.checks[tl->truth.next_check] == from)
@@ -432,7 +443,7 @@ void run_changed(struct timeline *tl)
 
 enum run_end run_to(struct timeline *tl, icount_t until)
 {
-    enum run_end end = RUN_LIMIT;
+    enum run_end end = is_lost(tl) ? RUN_DIVERGED : RUN_LIMIT;
 
     while (end == RUN_LIMIT && tl->m->st->position < until)
         end = slice(tl, until, NULL);

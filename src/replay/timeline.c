@@ -38,6 +38,7 @@ struct timeline *timeline_create(struct machine *m, const struct timeline_config
     tl->log = event_log_create();
     tl->store = checkpoint_store_create(m, tl->cfg.checkpoint_memory);
     checkpoint_store_clock(tl->store, work_clock, tl);
+    originals_init(tl);
     tl->seat = checkpoint_own_seat(tl->store);
     tl->first = tl->edge = m->st->position;
     tl->edge_vtime = machine_now(m);
@@ -105,6 +106,7 @@ void timeline_destroy(struct timeline *tl)
     place_finish(tl);
     env_finish(tl);
     diverge_finish(tl);
+    originals_finish(tl);
     tl->m->traps->hit = NULL;
     checkpoint_store_destroy(tl->store);
     event_log_destroy(tl->log);
@@ -112,6 +114,13 @@ void timeline_destroy(struct timeline *tl)
     snapshots_finish(tl);
     points_finish(tl);
     free(tl);
+}
+
+bool timeline_lost(const struct timeline *tl)
+{
+    char why[200];
+
+    return originals_lost(tl, why, sizeof(why));
 }
 
 struct machine *timeline_machine(struct timeline *tl)

@@ -49,6 +49,8 @@ struct timeline_host {
     /* Bytes of a drive's image, which does not change: asked in the past, too. 0 or negative errno. NULL: there
      * are no images. */
     int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
+    /* Can these be read again at any time, in microseconds, as from a file of this host? NULL: none can. */
+    bool (*image_direct)(void *ctx, const struct drive *d, uint64_t offset, size_t len);
     /* The guest sent bytes; called once for each byte of history. */
     void (*output)(void *ctx, struct device *dev, const void *buf, size_t len);
     /* A network card was given a frame, as machine_env.arrived() has it; the same. May be NULL. */
@@ -72,6 +74,7 @@ struct timeline_host {
 
 struct timeline_config {
     uint64_t checkpoint_memory;      /* budget in bytes; 0: 1 GiB */
+    uint64_t secret;                 /* random: what nobody knows who wants to make two pages that seem the same */
     bool live;                       /* goes on past the edge; false: a recording that ends there */
     bool sleep;                      /* a sleeping guest sleeps in real time; false: its clock jumps */
     bool branches;                   /* who writes to the guest in the past makes a branch; false: is refused */
@@ -143,6 +146,8 @@ void timeline_set_checks(struct timeline *tl, const icount_t *positions, size_t 
 struct checkpoint_store *timeline_checkpoint_store(struct timeline *tl);
 /* Destroys the machine too. */
 void timeline_destroy(struct timeline *tl);
+/* Are checkpoints not what they were, because an image was changed under them? */
+bool timeline_lost(const struct timeline *tl);
 
 struct machine *timeline_machine(struct timeline *tl);
 const struct event_log *timeline_log(const struct timeline *tl);

@@ -18,6 +18,8 @@
 #ifndef HINDCAST_REPLAY_TIMELINE_INTERNAL_H
 #define HINDCAST_REPLAY_TIMELINE_INTERNAL_H
 
+#include <pthread.h>
+
 #include "base/buffer.h"
 #include "replay/timeline.h"
 #include "replay/witness.h"
@@ -212,6 +214,16 @@ struct clusters {
     unsigned last_drive;
 };
 
+/* Which pages the drives' images have. */
+struct originals {
+    uint64_t secret;          /* the hashes' seed */
+    struct original *list;
+    uint64_t nslots, used;    /* a power of two or 0; those with something in them */
+    bool forgot;              /* something that was in it is not any more */
+    uint64_t lost;            /* the place of one that is not there any more; UINT64_MAX: none */
+    pthread_mutex_t images;   /* whoever reads an image while others may holds it */
+};
+
 /* What is a history's own: in the timeline while it is in use, else here. */
 struct history {
     struct event_log *log;
@@ -263,6 +275,7 @@ struct timeline {
 
     struct reader reader;       /* env.c */
     struct clusters clusters;   /* clusters.c */
+    struct originals originals; /* originals.c; a replica has none of its own */
     struct search search;       /* navigate.c; hits: points.c */
     unsigned eyes;              /* timeline_look_by() */
     uint64_t hold;              /* timeline_hold(): from the live edge on, these are held */
@@ -324,6 +337,14 @@ vtime_t env_edge_now(const struct timeline *tl);
 /* struct machine_env.image_read. */
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
 void clusters_finish(struct clusters *t);
+
+/* originals.c */
+void originals_init(struct timeline *tl);
+void originals_finish(struct timeline *tl);
+/* A drive's image has these pages there: whole ones, at a multiple of their size. */
+void originals_note(struct timeline *tl, const struct drive *d, uint64_t offset, const uint8_t *bytes, size_t len);
+/* Is there a page of checkpoints that cannot be had any more? Then states that were restored since may be wrong, and `text` says why. */
+bool originals_lost(const struct timeline *tl, char *text, size_t size);
 
 /* outside.c */
 /* -EROFS with *err, which says that one cannot do `what` here, unless we stand at a live edge. */

@@ -434,6 +434,14 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
     return im ? block_read(im, offset, buf, len) : r == -EBADMSG ? r : -ENODEV;
 }
 
+bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len)
+{
+    bool recorded = ds->recording && ds->recording->nclusters;
+    struct block_image *im = n < MACHINE_MAX_DRIVES && !recorded ? image_at(ds, n, &offset) : NULL;
+
+    return im && block_is_direct(im, offset, len);
+}
+
 /* What a medium holds, without a trace in history. */
 struct contents {
     struct drives *ds;

@@ -43,6 +43,8 @@ void drives_close(struct drives *ds);
 
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
+/* Does that come as it is from a file of this host: struct timeline_host.image_direct. */
+bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len);
 
 /* What the medium in the drive holds there now (`offset` counts from the first medium on: drive_base()), for who looks from outside: no trace of it is left in history. 0 or negative errno. */
 int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len);

@@ -692,6 +692,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .file_call = server_file_call,
         .sound = server_sound_input,
         .image_read = server_image_read,
+        .image_direct = server_image_direct,
         .output = on_output,
         .arrived = server_net_arrived,
         .told = on_told,
@@ -712,6 +713,7 @@ struct server *server_create(const struct server_config *config, struct error *e
     server_semihost_init(s);
     stream_init(&s->client);
     s->record.fd = -1;
+    host_random(&timeline.secret, sizeof timeline.secret);
     s->timeline = timeline_create(s->machine, &timeline, &host);
     if (config->make_machine) {
         const struct query_means means = {.ctx = s, .make = on_make, .now_ns = on_now, .work_ns = on_work, .workers = workers < 2 ? 2 : workers};

@@ -17,6 +17,13 @@ int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *b
     return s->config.drives ? drives_read(s->config.drives, d->index, offset, buf, len) : -ENODEV;
 }
 
+bool server_image_direct(void *ctx, const struct drive *d, uint64_t offset, size_t len)
+{
+    const struct server *s = ctx;
+
+    return s->config.drives && drives_direct(s->config.drives, d->index, offset, len);
+}
+
 /* A drive with something in it; NULL with *err: there is none of that name. */
 static const struct drive *find_drive(const struct server *s, const char *name, struct error *err)
 {

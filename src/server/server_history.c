@@ -226,32 +226,32 @@ static unsigned insn_len(uint64_t key)
 
 /* DynamoRIO's drcov, version 2, as Lighthouse and others read it: a module for each 4 GiB of addresses in which
  * something ran, instructions as basic blocks. */
-static void put_drcov(struct buffer *out, const struct page_set *ran)
+static void put_drcov(struct buffer *out, const uint64_t *ran, size_t n)
 {
     unsigned modules = 0;
 
-    for (uint32_t i = 0; i < ran->count; i++)
-        modules += !i || insn_address(ran->slots[i] - 1) >> 32 != insn_address(ran->slots[i - 1] - 1) >> 32;
+    for (size_t i = 0; i < n; i++)
+        modules += !i || insn_address(ran[i]) >> 32 != insn_address(ran[i - 1]) >> 32;
     buffer_printf(out, "DRCOV VERSION: 2\nDRCOV FLAVOR: drcov\nModule Table: version 2, count %u\nColumns: id, base, end, entry, path\n",
                   modules);
     modules = 0;
-    for (uint32_t i = 0; i < ran->count; i++) {
-        uint64_t high = insn_address(ran->slots[i] - 1) >> 32;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t high = insn_address(ran[i]) >> 32;
 
-        if (i && high == insn_address(ran->slots[i - 1] - 1) >> 32)
+        if (i && high == insn_address(ran[i - 1]) >> 32)
             continue;
         buffer_printf(out, "%u, 0x%016" PRIx64 ", 0x%016" PRIx64 ", 0x0000000000000000, guest\n", modules++, high << 32,
                       high << 32 | UINT32_MAX);
     }
-    buffer_printf(out, "BB Table: %" PRIu32 " bbs\n", ran->count);
+    buffer_printf(out, "BB Table: %zu bbs\n", n);
     modules = 0;
-    for (uint32_t i = 0; i < ran->count; i++) {
-        uint64_t address = insn_address(ran->slots[i] - 1);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t address = insn_address(ran[i]);
 
-        modules += i && address >> 32 != insn_address(ran->slots[i - 1] - 1) >> 32;
+        modules += i && address >> 32 != insn_address(ran[i - 1]) >> 32;
         for (unsigned b = 0; b < 4; b++)
             buffer_append_byte(out, (uint8_t)(address >> (8 * b)));
-        buffer_append_byte(out, (uint8_t)insn_len(ran->slots[i] - 1));
+        buffer_append_byte(out, (uint8_t)insn_len(ran[i]));
         buffer_append_byte(out, 0);
         buffer_append_byte(out, (uint8_t)modules);
         buffer_append_byte(out, (uint8_t)(modules >> 8));
@@ -259,16 +259,16 @@ static void put_drcov(struct buffer *out, const struct page_set *ran)
 }
 
 /* Stretches of addresses in which every byte belongs to an instruction that was run. */
-static void tell_stretches(struct asked *a, const struct page_set *ran)
+static void tell_stretches(struct asked *a, const uint64_t *ran, size_t n)
 {
     uint64_t first = 0, after = 0;
     bool more = true;
 
-    for (uint32_t i = 0; more && i <= ran->count; i++) {
-        uint64_t at = i < ran->count ? insn_address(ran->slots[i] - 1) : 0;
+    for (size_t i = 0; more && i <= n; i++) {
+        uint64_t at = i < n ? insn_address(ran[i]) : 0;
 
-        if (i && i < ran->count && at <= after && at >= first) {
-            after = at + insn_len(ran->slots[i] - 1) > after ? at + insn_len(ran->slots[i] - 1) : after;
+        if (i && i < n && at <= after && at >= first) {
+            after = at + insn_len(ran[i]) > after ? at + insn_len(ran[i]) : after;
             continue;
         }
         if (i) {
@@ -276,9 +276,9 @@ static void tell_stretches(struct asked *a, const struct page_set *ran)
             line_decimal(a, "length", after - first);
             more = line_end(a);
         }
-        if (i < ran->count) {
+        if (i < n) {
             first = at;
-            after = at + insn_len(ran->slots[i] - 1);
+            after = at + insn_len(ran[i]);
         }
     }
 }
@@ -322,6 +322,8 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
     struct query q = {.coverage = &ran};
     struct query_result result;
     unsigned may = 0;
+    uint64_t *list;
+    size_t n;
     int r = asked_init(&a, call, 2, 4, err);
 
     page_set_init(&ran);
@@ -347,16 +349,18 @@ int query_coverage(struct rsp_monitor_call *call, struct error *err)
         r = asked_run(&a, &q, &result, err);
     }
     page_set_seal(&ran);
+    list = page_set_list(&ran, &n);
     if (r == 0 && a.nwords > 2 && result.end == QUERY_ALL) {
-        put_drcov(&file, &ran);
+        put_drcov(&file, list, n);
         r = host_write_file(a.words[2], file.data, file.len, may, err);
     } else if (r == 0 && a.nwords < 3) {
-        tell_stretches(&a, &ran);
+        tell_stretches(&a, list, n);
     }
     if (r == 0) {
-        result.answers = ran.count;
+        result.answers = n;
         asked_tell_end(&a, "instructions", &result);
     }
+    free(list);
     page_set_finish(&ran);
     buffer_finish(&file);
     asked_finish(&a);

@@ -205,8 +205,9 @@ HANDLER(cmd_info_checkpoints)
     if (i.bytes > i.budget_bytes)
         buffer_printf(call->out, "more than --checkpoint-memory: the oldest and the newest stay, and what is used just now; "
                                  "going back is faster with more\n");
-    buffer_printf(call->out, "%" PRIu64 " pages in the guest's own memory, %" PRIu64 " copied, %" PRIu64 " compressed (%.1f MiB), footprints %.1f MiB\n",
-                  i.in_place_pages, i.raw_pages, i.compressed_pages, (double)i.compressed_bytes / 1048576,
+    buffer_printf(call->out, "%" PRIu64 " pages in the guest's own memory, %" PRIu64 " as the drives' images have them, %" PRIu64
+                             " copied, %" PRIu64 " compressed (%.1f MiB), footprints %.1f MiB\n",
+                  i.in_place_pages, i.elsewhere_pages, i.raw_pages, i.compressed_pages, (double)i.compressed_bytes / 1048576,
                   (double)i.footprint_bytes / 1048576);
     return print_checkpoints(store, arg(call, 0), call->out, err);
 }

@@ -116,11 +116,37 @@ uint64_t page_space_hash(const struct page_space *s)
 
 /* ---- sparse ---- */
 
+/* A space with few pages has them one by one, so that it takes no large piece of memory. */
+#define FEW_PAGES 128u
+
 struct sparse_page {
     uint64_t number;
     bool dirty;      /* on the space's list */
-    _Alignas(16) uint8_t bytes[PAGE_SIZE]; /* their owners may have structures there */
+    bool of_slab;    /* its bytes are; else they follow */
+    uint8_t *bytes;  /* aligned to 16: their owners may have structures there */
 };
+
+#define ALONE_HEAD ((sizeof(struct sparse_page) + 15) & ~(size_t)15)
+
+static struct sparse_page *make_page(struct sparse_pages *s, uint64_t number)
+{
+    bool of_slab = s->used >= FEW_PAGES;
+    struct sparse_page *p = xcalloc(1, of_slab ? sizeof(*p) : ALONE_HEAD + PAGE_SIZE);
+
+    p->number = number;
+    p->of_slab = of_slab;
+    p->bytes = of_slab ? page_slab_take(&s->slab) : (uint8_t *)p + ALONE_HEAD;
+    if (of_slab)
+        memset(p->bytes, 0, PAGE_SIZE);
+    return p;
+}
+
+static void free_page(struct sparse_pages *s, struct sparse_page *p)
+{
+    if (p->of_slab)
+        page_slab_give(&s->slab, p->bytes);
+    free(p);
+}
 
 static uint64_t slot_of(const struct sparse_pages *s, uint64_t number)
 {
@@ -164,8 +190,7 @@ static struct sparse_page *need_page(struct sparse_pages *s, uint64_t number)
     if (!p) {
         if (s->used >= s->nslots / 4 * 3)
             grow(s);
-        p = xcalloc(1, sizeof(*p));
-        p->number = number;
+        p = make_page(s, number);
         s->slots[seek_slot(s, number)] = p;
         s->used++;
     }
@@ -182,7 +207,7 @@ static void drop_page(struct sparse_pages *s, uint64_t number)
         return;
     if (s->last == s->slots[hole])
         s->last = NULL;
-    free(s->slots[hole]);
+    free_page(s, s->slots[hole]);
     s->used--;
     for (uint64_t i = (hole + 1) & mask; s->slots[i]; i = (i + 1) & mask) {
         if (((i - slot_of(s, s->slots[i]->number)) & mask) < ((i - hole) & mask))
@@ -257,8 +282,10 @@ void sparse_pages_init(struct sparse_pages *s, const char *name, uint64_t len)
 void sparse_pages_finish(struct sparse_pages *s)
 {
     for (uint64_t i = 0; i < s->nslots; i++)
-        free(s->slots[i]);
+        if (s->slots[i])
+            free_page(s, s->slots[i]);
     free(s->slots);
+    page_slab_finish(&s->slab);
     page_space_finish(&s->space);
     *s = (struct sparse_pages){.used = 0};
 }

@@ -21,6 +21,7 @@
 #ifndef HINDCAST_VM_PAGE_SPACE_H
 #define HINDCAST_VM_PAGE_SPACE_H
 
+#include "base/big_memory.h"
 #include "base/types.h"
 
 struct page_space;
@@ -107,6 +108,7 @@ struct sparse_pages {
     struct sparse_page **slots; /* open addressing by page number; NULL: free */
     uint64_t nslots, used;      /* a power of two; pages there */
     struct sparse_page *last;   /* the page found last */
+    struct page_slab slab;      /* most pages' bytes */
 };
 
 /* For `len` bytes, as many as one likes. */

@@ -208,6 +208,82 @@ START_TEST(a_page_is_copied_when_it_changes_and_not_before)
 }
 END_TEST
 
+/* Elsewhere: noise that its seed tells. */
+struct elsewhere {
+    uint64_t seeds;      /* it has those below */
+    unsigned found, read;
+};
+
+static void noise_page(uint64_t seed, uint8_t *bytes)
+{
+    uint32_t words[PAGE_SIZE / 4];
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        words[i] = toy_rand(&seed);
+    memcpy(bytes, words, PAGE_SIZE);
+}
+
+static bool find_noise(void *ctx, const uint8_t *bytes, struct page_place *where)
+{
+    struct elsewhere *e = ctx;
+    uint8_t noise[PAGE_SIZE];
+
+    for (uint64_t seed = 0; seed < e->seeds; seed++) {
+        noise_page(seed, noise);
+        if (memcmp(noise, bytes, PAGE_SIZE))
+            continue;
+        *where = (struct page_place){.at = seed};
+        e->found++;
+        return true;
+    }
+    return false;
+}
+
+static void read_noise(void *ctx, const struct page_place *where, uint8_t *bytes)
+{
+    noise_page(where->at, bytes);
+    ((struct elsewhere *)ctx)->read++;
+}
+
+START_TEST(what_is_still_elsewhere_is_not_copied)
+{
+    struct elsewhere e = {.seeds = 50};
+    struct page_source source = {.ctx = &e, .find = find_noise, .read = read_noise};
+    struct machine *m = memory_machine();
+    struct checkpoint_store *s = checkpoint_store_create(m, 1u << 30);
+    struct checkpoint_view *v = checkpoint_view_create(s);
+    struct checkpoint *c[2];
+    uint64_t hash[2], bytes;
+
+    checkpoint_store_source(s, &source);
+    for (uint32_t i = 0; i < 100; i++)
+        write_page(m, i, i, true);
+    hash[0] = machine_hash(m);
+    c[0] = checkpoint_take(s, CHECKPOINT_AUTO);
+    bytes = info_of(s).bytes;
+    advance(m, 1);
+    for (uint32_t i = 0; i < 100; i++)
+        write_page(m, i, 1000 + i, true);
+    ck_assert_uint_eq(info_of(s).elsewhere_pages, 50);
+    ck_assert_uint_eq(info_of(s).bytes, bytes + 50 * PAGE_SIZE);
+    hash[1] = machine_hash(m);
+    c[1] = checkpoint_take(s, CHECKPOINT_AUTO);
+    for (unsigned n = 0; n < 4; n++) {
+        checkpoint_view_move(v, c[n & 1], NULL, NULL);
+        ck_assert_uint_eq(checkpoint_view_hash(v), hash[n & 1]);
+        checkpoint_restore(s, c[n & 1]);
+        ck_assert_uint_eq(machine_hash(m), hash[n & 1]);
+    }
+    ck_assert_uint_ne(e.read, 0);
+    /* What goes with a checkpoint is forgotten. */
+    checkpoint_view_destroy(v);
+    checkpoint_remove(s, c[1]);
+    ck_assert_uint_eq(info_of(s).elsewhere_pages, 50);
+    checkpoint_store_destroy(s);
+    machine_destroy(m);
+}
+END_TEST
+
 /* A replica's thread: goes to each checkpoint, again and again, as long as the machine runs. */
 struct visitor {
     struct checkpoint_store *s;
@@ -708,6 +784,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_sparse_space_of_a_terabyte_costs_and_hashes_what_was_touched);
     tcase_add_test(t, unchanged_and_zero_pages_cost_nothing);
     tcase_add_test(t, a_page_is_copied_when_it_changes_and_not_before);
+    tcase_add_test(t, what_is_still_elsewhere_is_not_copied);
     tcase_add_test(t, a_replica_goes_to_pages_in_place_while_the_machine_changes_them);
     tcase_add_test(t, dropping_a_checkpoint_frees_what_only_it_held);
     tcase_add_test(t, the_budget_holds_and_gaps_grow_with_distance);

@@ -352,8 +352,9 @@ static void same_sets(const struct page_set *a, const struct page_set *b, uint64
 {
     same_if(a->count == b->count, "seed %u: another footprint", (unsigned)seed);
     for (uint32_t i = 0; i < a->size; i++)
-        if (a->slots[i])
-            same_if(page_set_has(b, a->slots[i] - 1), "seed %u: another footprint", (unsigned)seed);
+        for (uint64_t mask = a->groups[i].mask; mask; mask &= mask - 1)
+            same_if(page_set_has_chunks(b, a->in_chunks ? a->groups[i].key - 1 : (a->groups[i].key - 1) * 64 + (uint64_t)__builtin_ctzll(mask),
+                                        mask & -mask), "seed %u: another footprint", (unsigned)seed);
 }
 
 static void same(struct side *a, struct side *b, uint64_t seed, unsigned step)

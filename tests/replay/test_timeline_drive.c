@@ -20,6 +20,7 @@ struct desk {
     uint64_t changed;   /* offset of a byte of the image that is another one; UINT64_MAX: none */
     uint64_t fails;     /* so many questions to come are answered with an error */
     uint64_t asked;
+    bool direct;        /* the image can be read again at any time */
 };
 
 static uint64_t desk_now(void *ctx)
@@ -67,11 +68,19 @@ static int desk_image(void *ctx, const struct drive *d, uint64_t offset, void *b
     return 0;
 }
 
+static bool desk_direct(void *ctx, const struct drive *d, uint64_t offset, size_t len)
+{
+    (void)d;
+    (void)offset;
+    (void)len;
+    return ((struct desk *)ctx)->direct;
+}
+
 static void sit_down(struct desk *d, bool live)
 {
     const struct timeline_host host = {
         .ctx = d, .now_ns = desk_now, .wall_clock_ns = desk_wall, .entropy = desk_entropy, .poll = desk_poll,
-        .wait = desk_wait, .image_read = desk_image,
+        .wait = desk_wait, .image_read = desk_image, .image_direct = desk_direct,
     };
     const struct timeline_config config = {.live = live, .slice_steps = 500};
     struct machine *m = toy_machine();
@@ -179,6 +188,60 @@ START_TEST(an_image_that_was_changed_is_found_out_where_the_guest_first_read_the
     ck_assert_ptr_nonnull(strstr(timeline_divergence(again.tl), "image of drive disk0 are not what the guest read"));
     timeline_destroy(live.tl);
     timeline_destroy(again.tl);
+}
+END_TEST
+
+/* Some page of memory gets the bytes that the image has at `from`. */
+static void put_page(struct desk *d, uint64_t from)
+{
+    uint8_t page[PAGE_SIZE];
+    struct error err;
+
+    toy_image_read(NULL, NULL, NULL, from, page, sizeof(page));
+    ck_assert_int_eq(timeline_write_memory(d->tl, (TOY_PAGES - 1) << PAGE_SHIFT, true, page, sizeof(page), &err), 0);
+}
+
+static uint64_t pages_elsewhere(const struct desk *d)
+{
+    struct checkpoint_store_info info;
+
+    checkpoint_store_info(timeline_checkpoints(d->tl), &info);
+    return info.elsewhere_pages;
+}
+
+START_TEST(a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_changes)
+{
+    struct timeline_stop stop;
+    const struct event *e;
+    uint64_t hash, cluster;
+    struct desk d;
+    icount_t here;
+
+    sit_down(&d, true);
+    d.direct = true;
+    timeline_seek(d.tl, 10000, &stop);
+    e = image_event(timeline_log(d.tl), 0);
+    ck_assert_ptr_nonnull(e);
+    memcpy(&cluster, e->data, 8);
+    put_page(&d, (cluster << DRIVE_CLUSTER_SHIFT) + 3 * PAGE_SIZE);
+    timeline_checkpoint(d.tl);
+    here = timeline_position(d.tl);
+    hash = machine_hash(timeline_machine(d.tl));
+    ck_assert_uint_eq(pages_elsewhere(&d), 0);
+    put_page(&d, 1); /* (no page of it begins there) */
+    ck_assert_uint_eq(pages_elsewhere(&d), 1);
+    timeline_seek(d.tl, here + 500, &stop);
+    timeline_seek(d.tl, here, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    ck_assert_uint_eq(machine_hash(timeline_machine(d.tl)), hash);
+    ck_assert(!timeline_lost(d.tl));
+    timeline_seek(d.tl, here + 500, &stop);
+    d.changed = (cluster << DRIVE_CLUSTER_SHIFT) + 3 * PAGE_SIZE + 77;
+    timeline_seek(d.tl, here, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert(timeline_lost(d.tl));
+    ck_assert_msg(strstr(timeline_divergence(d.tl), "the image was changed"), "%s", timeline_divergence(d.tl));
+    timeline_destroy(d.tl);
 }
 END_TEST
 
@@ -290,6 +353,7 @@ Suite *test_suite(void)
     tcase_add_test(t, each_cluster_is_logged_once_as_a_hash);
     tcase_add_test(t, a_history_with_a_disk_replays_elsewhere_to_the_same_states);
     tcase_add_test(t, an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change);
+    tcase_add_test(t, a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_changes);
     tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
     tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
     tcase_add_test(t, watched_sectors_are_the_same_in_both_directions_over_many_segments);

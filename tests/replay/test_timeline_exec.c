@@ -537,11 +537,11 @@ static uint64_t still_now(void *ctx)
 static bool is_part(const struct page_set *part, const struct page_set *whole)
 {
     for (uint32_t i = 0; i < part->size; i++) {
-        uint64_t chunks = part->chunks ? part->chunks[i] : 1, page = part->slots[i] - 1;
+        const struct page_group *g = &part->groups[i];
 
         /* (Asked for several, it says whether it has one of them.) */
-        for (; part->slots[i] && chunks; chunks &= chunks - 1)
-            if (!page_set_has_chunks(whole, page, chunks & -chunks))
+        for (uint64_t mask = g->mask; mask; mask &= mask - 1)
+            if (!page_set_has_chunks(whole, part->in_chunks ? g->key - 1 : (g->key - 1) * 64 + (uint64_t)__builtin_ctzll(mask), mask & -mask))
                 return false;
     }
     return true;

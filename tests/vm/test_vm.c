@@ -715,17 +715,85 @@ START_TEST(page_sets_keep_what_was_added_sealed_or_not)
     for (uint64_t i = 0; i < 5000; i++)
         page_set_add(&s, i * i);
     for (unsigned sealed = 0; sealed < 2; sealed++) {
-        ck_assert_uint_eq(s.count, 5000);
         for (uint64_t i = 0; i < 5000; i++)
             ck_assert(page_set_has(&s, i * i));
         ck_assert(!page_set_has(&s, 2) && !page_set_has(&s, UINT64_MAX - 1));
         page_set_seal(&s);
     }
-    ck_assert_uint_eq(page_set_bytes(&s), 5000 * 8);
     page_set_clear(&s);
     page_set_add(&s, 3);
     ck_assert(page_set_has(&s, 3) && !page_set_has(&s, 4));
+    /* Pages in a row are bits of few words. */
+    for (uint64_t page = 640; page < 1280; page++)
+        page_set_add(&s, page);
+    page_set_seal(&s);
+    ck_assert_uint_eq(page_set_bytes(&s), 11 * sizeof(struct page_group));
     page_set_finish(&s);
+}
+END_TEST
+
+#define SET_PAGES 1000u
+
+/* What a set says of its pages, and of ranges of them, is what an array of them says. */
+static void check_set(const struct page_set *s, const uint64_t *chunks, uint64_t first)
+{
+    for (unsigned i = 0; i < SET_PAGES; i++) {
+        ck_assert(page_set_has(s, first + i) == (chunks[i] != 0));
+        for (unsigned chunk = 0; s->in_chunks && chunk < 64; chunk += 7)
+            ck_assert(page_set_has_chunks(s, first + i, (uint64_t)1 << chunk) == (chunks[i] >> chunk & 1));
+    }
+    for (unsigned n = 0; n < 300; n++) {
+        unsigned from = n * 37 % SET_PAGES, to = from + n * 11 % (SET_PAGES - from);
+        bool any = false;
+
+        for (unsigned i = from; i <= to; i++)
+            any |= chunks[i] != 0;
+        ck_assert(page_set_has_any(s, first + from, first + to) == any);
+    }
+    ck_assert(!page_set_has_any(s, 0, first - 1) && !page_set_has_any(s, first + SET_PAGES, UINT64_MAX - 1));
+}
+
+START_TEST(sets_of_pages_and_chunks_answer_as_an_array_of_them_does)
+{
+    uint64_t chunks[SET_PAGES], state = 1;
+
+    for (unsigned kind = 0; kind < 6; kind++) {
+        uint64_t first = kind & 2 ? 0xfffffffc0005 : 70;
+        struct page_set s, joined;
+
+        page_set_init(&s);
+        page_set_init(&joined);
+        memset(chunks, 0, sizeof(chunks));
+        for (unsigned n = 0; n < (kind < 2 ? 4 : 150); n++) {
+            unsigned page;
+
+            state = state * UINT64_C(6364136223846793005) + 1;
+            page = (unsigned)(state >> 40) % SET_PAGES;
+            chunks[page] |= kind & 1 ? state >> 7 & state >> 20 & 0xfffff : 1;
+            if (kind & 1 && chunks[page])
+                page_set_add_chunks(&s, first + page, chunks[page]);
+            else if (!(kind & 1))
+                page_set_add(&s, first + page);
+        }
+        check_set(&s, chunks, first);
+        page_set_seal(&s);
+        check_set(&s, chunks, first);
+        page_set_join(&joined, &s);
+        page_set_join(&joined, &s);
+        check_set(&joined, chunks, first);
+        if (!(kind & 1)) {
+            size_t n, at = 0;
+            uint64_t *list = page_set_list(&s, &n);
+
+            for (unsigned i = 0; i < SET_PAGES; i++)
+                if (chunks[i])
+                    ck_assert(at < n && list[at++] == first + i);
+            ck_assert_uint_eq(at, n);
+            free(list);
+        }
+        page_set_finish(&joined);
+        page_set_finish(&s);
+    }
 }
 END_TEST
 
@@ -796,6 +864,7 @@ Suite *test_suite(void)
     t = tcase_create("footprints");
     tcase_add_test(t, footprints_name_every_page_that_ran_was_read_or_written);
     tcase_add_test(t, page_sets_keep_what_was_added_sealed_or_not);
+    tcase_add_test(t, sets_of_pages_and_chunks_answer_as_an_array_of_them_does);
     tcase_add_test(t, two_machines_run_in_two_threads);
     suite_add_tcase(s, t);
     return s;

@@ -254,17 +254,21 @@ static bool all_noted(struct run *run, struct machine *twin, const struct footpr
     struct page_set ran;
     struct stop stop;
     bool all = true;
+    uint64_t *list;
+    size_t n;
 
     page_set_init(&ran);
     twin->coverage = &ran;
     machine_run(twin, run->m->st->position, &stop);
     twin->coverage = NULL;
     page_set_seal(&ran);
-    for (uint32_t i = 0; i < ran.count; i++) {
-        uint64_t va = (uint64_t)((int64_t)(ran.slots[i] - 1) >> COVERAGE_LEN_BITS), len = (ran.slots[i] - 1) & ((1u << COVERAGE_LEN_BITS) - 1);
+    list = page_set_list(&ran, &n);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t va = (uint64_t)((int64_t)list[i] >> COVERAGE_LEN_BITS), len = list[i] & ((1u << COVERAGE_LEN_BITS) - 1);
 
         all &= footprint_has_code(f, va) && footprint_has_code(f, va + len - 1);
     }
+    free(list);
     page_set_finish(&ran);
     return all;
 }
