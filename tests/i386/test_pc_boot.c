@@ -364,6 +364,26 @@ START_TEST(multiboot_elf_is_loaded_by_its_segments)
 }
 END_TEST
 
+START_TEST(multiboot_elf_that_may_lie_anywhere_lies_where_it_says)
+{
+    struct pc_config c;
+    struct machine *m;
+
+    make_elf(0, 0, 0, exit_code, sizeof(exit_code), 0x100);
+    file.data[16] = 3; /* ET_DYN */
+    c = config_of();
+    expect_error(&c, -ENOEXEC, "not an executable"); /* a library, for all that is known */
+    pad(256);
+    multiboot_header(0);
+    c = config_of();
+    m = create(&c);
+    ck_assert_uint_eq(state_of(m)->rip, 0);
+    run(m, 100);
+    ck_assert_uint_eq(m->st->end, GUEST_DEBUG_EXIT);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(multiboot_demands_that_cannot_be_met_are_refused)
 {
     struct pc_config c;
@@ -1338,6 +1358,7 @@ Suite *test_suite(void)
     ADD(files_of_no_known_kind_are_refused);
     ADD(multiboot_kernel_finds_what_the_specification_promises);
     ADD(multiboot_elf_is_loaded_by_its_segments);
+    ADD(multiboot_elf_that_may_lie_anywhere_lies_where_it_says);
     ADD(multiboot_demands_that_cannot_be_met_are_refused);
     ADD(multiboot_header_with_a_wrong_checksum_is_refused_and_not_started_as_something_else);
     ADD(an_entry_point_outside_of_what_was_loaded_is_refused);

@@ -196,6 +196,53 @@ END_TEST
 
 /* ---- what is handed over ---- */
 
+static const struct fwcfg_item *item_of_key(uint16_t key)
+{
+    for (unsigned i = 0; i < pc->fwcfg_wiring.nitems; i++)
+        if (pc->fwcfg_wiring.items[i].key == key)
+            return &pc->fwcfg_wiring.items[i];
+    ck_abort_msg("no item %#x", key);
+}
+
+/* Before boot protocol 2.00 there was no header (memtest86 is still made so): where one would be is code. */
+START_TEST(kernel_without_a_header_is_started_low_and_its_code_left_alone)
+{
+    static uint8_t kernel[5 * 512 + 100];
+    struct pc_config c = PC_CONFIG_INIT;
+    struct boot_image initrd = {.data = vars, .len = sizeof(vars), .name = "initrd"};
+    const uint8_t *setup;
+
+    memset(kernel, 0xff, sizeof(kernel));
+    kernel[0x1f1] = 4;
+    put_le16(kernel + 0x1f4, 7);
+    put_le16(kernel + 0x1fe, 0xaa55);
+    c.memory_bytes = 16 * MIB;
+    c.bios = (struct boot_image){.data = code, .len = sizeof(code), .name = "bios"};
+    c.kernel = (struct boot_image){.data = kernel, .len = sizeof(kernel), .name = "old-kernel"};
+    c.append = "words";
+    create(&c);
+    ck_assert_uint_eq(get_le32(item_of_key(0x07)->data), 0x10000); /* the kernel's place and length */
+    ck_assert_uint_eq(item_of_key(0x11)->len, 100);
+    ck_assert_uint_eq(get_le32(item_of_key(0x16)->data), 0x90000); /* the setup code's */
+    setup = item_of_key(0x18)->data;
+    ck_assert_uint_eq(item_of_key(0x18)->len, 5 * 512);
+    ck_assert_uint_eq(get_le16(setup + 0x20), 0xa33f); /* where the command line is */
+    ck_assert_uint_eq(get_le16(setup + 0x22), get_le32(item_of_key(0x13)->data) - 0x90000);
+    ck_assert_mem_eq(setup + 0x200, kernel + 0x200, 4 * 512);
+    machine_destroy(m);
+    m = NULL;
+    c.modules = &initrd;
+    c.nmodules = 1;
+    refuse(&c, "takes no initrd");
+    c.nmodules = 0;
+    put_le16(kernel + 0x1f4, 6); /* not its length: any boot sector */
+    refuse(&c, "bzImages only");
+    put_le16(kernel + 0x1f4, 7);
+    c.bios.data = NULL;
+    refuse(&c, "give it a --bios");
+}
+END_TEST
+
 static const struct fwcfg_item *item_of(const char *name)
 {
     for (unsigned i = 0; i < pc->fwcfg_wiring.nitems; i++)
@@ -500,6 +547,7 @@ Suite *test_suite(void)
     ADD(read_only_flash_says_that_it_cannot_be_written);
     ADD(flash_that_cannot_be_mapped_is_refused);
     ADD(firmware_for_a_pc_is_told_by_its_reset_vector);
+    ADD(kernel_without_a_header_is_started_low_and_its_code_left_alone);
     ADD(acpi_tables_come_out_right_by_the_loader_script);
     ADD(without_event_timers_nobody_speaks_of_them);
     ADD(smbios_says_what_the_options_say);

@@ -69,8 +69,8 @@ void boot_finish(struct boot_plan *plan)
     memset(plan, 0, sizeof(*plan));
 }
 
-/* Is the whole range usable RAM? */
-static bool is_ram(const struct pc_config *config, paddr_t at, uint64_t size)
+/* Is the whole range usable RAM from `first` on? */
+static bool is_ram(const struct pc_config *config, paddr_t first, paddr_t at, uint64_t size)
 {
     struct boot_memory_map map;
 
@@ -79,7 +79,7 @@ static bool is_ram(const struct pc_config *config, paddr_t at, uint64_t size)
         const struct boot_range *r = &map.ranges[i];
 
         if (r->type == E820_RAM && at >= r->base && at - r->base <= r->size && size <= r->size - (at - r->base))
-            return at >= BOOT_LOW_FREE || size == 0;
+            return at >= first || size == 0;
     }
     return false;
 }
@@ -106,8 +106,10 @@ int boot_claim(const struct boot_plan *plan, const struct pc_config *config, pad
                const char *what, struct error *err)
 {
     struct boot_range with;
+    /* Multiboot has no word on what a BIOS keeps at 0: who wants that page has it (memtest86+ 5 does), as from GRUB and QEMU. */
+    paddr_t first = boot_is_multiboot(&config->kernel) ? 0 : BOOT_LOW_FREE;
 
-    if (!is_ram(config, at, size))
+    if (!is_ram(config, first, at, size))
         return error_set(err, -ENOMEM,
                          "%s: %s wants %llu bytes at %#llx, where a machine with %llu MiB has no free memory "
                          "(give it more with --memory, or link the kernel elsewhere)",
@@ -135,7 +137,7 @@ paddr_t boot_place(const struct boot_plan *plan, const struct pc_config *config,
     while (at >= low && at + size <= high) {
         bool taken = overlap(plan, at, size, &r);
 
-        if (!taken && is_ram(config, at, size))
+        if (!taken && is_ram(config, BOOT_LOW_FREE, at, size))
             return at;
         if (upwards) {
             at = taken ? (r.base + r.size + align - 1) & ~(align - 1) : at + align;
@@ -233,6 +235,9 @@ int boot_load(struct boot_plan *plan, const struct pc_config *config, const stru
         rc = boot_load_multiboot(plan, config, err);
     else if (boot_is_elf(&config->kernel))
         rc = boot_load_elf(plan, config, tables, err);
+    else if (boot_is_old_zimage(&config->kernel))
+        rc = error_set(err, -ENOEXEC, "%s: of before Linux's boot protocol 2.00, its setup code is started by firmware: "
+                       "give it a --bios", config->kernel.name);
     else
         rc = error_set(err, -ENOEXEC,
                        "%s: not a kernel that can be loaded (neither ELF, Multiboot nor Linux bzImage); "

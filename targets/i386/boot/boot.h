@@ -171,6 +171,12 @@ int boot_load_multiboot2(struct boot_plan *plan, const struct pc_config *config,
 
 /* bzimage.c */
 bool boot_is_bzimage(const struct boot_image *image);
+
+/* Of before boot protocol 2.00, without its header (memtest86 is made like one): its length is what its boot sector says. */
+bool boot_is_old_zimage(const struct boot_image *image);
+
+/* Of either kind: the length of boot sector and setup code. */
+size_t boot_setup_bytes(const struct boot_image *image);
 int boot_load_bzimage(struct boot_plan *plan, const struct pc_config *config, uint32_t rsdp, struct error *err);
 /* Linux's struct boot_params with what every loader has to fill in; places initrd and command line.
  * `header` (of `header_len` bytes, from 1F1h) NULL: a kernel without setup code. */

@@ -8,7 +8,7 @@
  * further, in 64-bit mode with the first 4 GiB mapped where they are, if the CPU has it. screen_info tells of
  * a VGA in mode 3, or stays zero where there is no display.
  *
- * Not handled: the 16-bit entry, EFI, setup_data, kernels older than protocol 2.00.
+ * Not handled: the 16-bit entry, EFI, setup_data, kernels older than protocol 2.00 (firmware starts those: linuxrom.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -47,6 +47,24 @@ bool boot_is_bzimage(const struct boot_image *image)
     const uint8_t *p = image->data;
 
     return image->len >= 0x260 && get_le16(p + BOOT_FLAG) == 0xaa55 && memcmp(p + HEADER_MAGIC, "HdrS", 4) == 0;
+}
+
+bool boot_is_old_zimage(const struct boot_image *image)
+{
+    const uint8_t *p = image->data;
+    size_t setup;
+
+    if (image->len < 0x260 || get_le16(p + BOOT_FLAG) != 0xaa55 || memcmp(p + HEADER_MAGIC, "HdrS", 4) == 0)
+        return false;
+    setup = boot_setup_bytes(image);
+    return setup < image->len && (image->len - setup + 15) / 16 == get_le16(p + SYSSIZE);
+}
+
+size_t boot_setup_bytes(const struct boot_image *image)
+{
+    const uint8_t sectors = ((const uint8_t *)image->data)[SETUP_SECTS];
+
+    return ((sectors ? sectors : 4u) + 1u) * 512u;
 }
 
 static void fill_e820(uint8_t *params, const struct pc_config *config)
@@ -190,8 +208,7 @@ static int load_protected_part(struct boot_plan *plan, const struct pc_config *c
 {
     const uint8_t *file = config->kernel.data;
     size_t len = config->kernel.len;
-    unsigned sectors = file[SETUP_SECTS] ? file[SETUP_SECTS] : 4;
-    size_t setup = (sectors + 1) * 512u;
+    size_t setup = boot_setup_bytes(&config->kernel);
     uint16_t version = get_le16(file + VERSION);
     bool high = file[LOADFLAGS] & LOADED_HIGH;
     uint64_t base = high ? BZIMAGE_BASE : ZIMAGE_BASE;

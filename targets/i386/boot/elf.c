@@ -9,7 +9,10 @@
  * line). If the entry point is a virtual address of a loaded segment, it is
  * turned into the physical one.
  *
- * Not handled: relocatable and dynamic executables.
+ * One that is linked to lie anywhere (ET_DYN: memtest86+ 5's, Rust's x86_64-unknown-none) lies where its headers say,
+ * if a Multiboot header or that note says that it is a kernel; without, it is a library or a program.
+ *
+ * Not handled: relocatable files, relocations.
  */
 #include <errno.h>
 #include <gelf.h>
@@ -57,6 +60,57 @@ static Elf *open_elf(const struct pc_config *config, char **copy, struct error *
     return elf;
 }
 
+/* Notes (System V ABI, "Note Section") of [p, end): the entry point of PVH, if one says it. */
+static bool find_pvh_note(const uint8_t *p, const uint8_t *end, uint32_t *entry)
+{
+    while (end - p >= 12) {
+        uint64_t name = get_le32(p), desc = get_le32(p + 4), left = (uint64_t)(end - p) - 12;
+        const uint8_t *text = p + 12;
+        uint64_t skip = (name + 3) & ~3ull;
+
+        if (skip > left || desc > left - skip)
+            return false;
+        if (name == 4 && !memcmp(text, "Xen", 4) && get_le32(p + 8) == NOTE_PVH_ENTRY && desc >= 4) {
+            *entry = get_le32(text + skip);
+            return true;
+        }
+        skip += (desc + 3) & ~3ull;
+        if (skip > left)
+            return false;
+        p = text + skip;
+    }
+    return false;
+}
+
+static bool has_pvh_note(const struct pc_config *config, uint32_t *entry)
+{
+    const uint8_t *file = config->kernel.data;
+    struct error ignored;
+    bool found = false;
+    char *copy;
+    Elf *elf = open_elf(config, &copy, &ignored);
+    GElf_Phdr ph;
+    size_t n = 0;
+
+    if (!elf)
+        return false;
+    for (size_t i = 0; elf_getphdrnum(elf, &n) == 0 && i < n && !found; i++)
+        found = gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_NOTE && ph.p_offset <= config->kernel.len &&
+                ph.p_filesz <= config->kernel.len - ph.p_offset &&
+                find_pvh_note(file + ph.p_offset, file + ph.p_offset + ph.p_filesz, entry);
+    elf_end(elf);
+    free(copy);
+    return found;
+}
+
+/* Something in it says so: then its type is no matter. */
+static bool is_kernel(const struct pc_config *config)
+{
+    uint32_t entry;
+
+    return boot_is_multiboot(&config->kernel) || boot_is_multiboot2(&config->kernel) || has_pvh_note(config, &entry);
+}
+
 static int check_header(Elf *elf, const struct pc_config *config, GElf_Ehdr *eh, struct error *err)
 {
     const char *name = config->kernel.name;
@@ -69,7 +123,7 @@ static int check_header(Elf *elf, const struct pc_config *config, GElf_Ehdr *eh,
                          boot_image_elf_machine(&config->kernel));
     if (eh->e_ident[EI_DATA] != ELFDATA2LSB)
         return error_set(err, -ENOEXEC, "%s: a big-endian ELF file", name);
-    if (eh->e_type != ET_EXEC)
+    if (eh->e_type != ET_EXEC && !(eh->e_type == ET_DYN && is_kernel(config)))
         return error_set(err, -ENOEXEC, "%s: not an executable (ELF type %u); link it, statically", name,
                          (unsigned)eh->e_type);
     return 0;
@@ -190,49 +244,6 @@ int boot_elf_extent(const struct pc_config *config, uint64_t *first, uint64_t *e
     elf_end(elf);
     free(copy);
     return rc;
-}
-
-/* Notes (System V ABI, "Note Section") of [p, end): the entry point of PVH, if one says it. */
-static bool find_pvh_note(const uint8_t *p, const uint8_t *end, uint32_t *entry)
-{
-    while (end - p >= 12) {
-        uint64_t name = get_le32(p), desc = get_le32(p + 4), left = (uint64_t)(end - p) - 12;
-        const uint8_t *text = p + 12;
-        uint64_t skip = (name + 3) & ~3ull;
-
-        if (skip > left || desc > left - skip)
-            return false;
-        if (name == 4 && !memcmp(text, "Xen", 4) && get_le32(p + 8) == NOTE_PVH_ENTRY && desc >= 4) {
-            *entry = get_le32(text + skip);
-            return true;
-        }
-        skip += (desc + 3) & ~3ull;
-        if (skip > left)
-            return false;
-        p = text + skip;
-    }
-    return false;
-}
-
-static bool has_pvh_note(const struct pc_config *config, uint32_t *entry)
-{
-    const uint8_t *file = config->kernel.data;
-    struct error ignored;
-    bool found = false;
-    char *copy;
-    Elf *elf = open_elf(config, &copy, &ignored);
-    GElf_Phdr ph;
-    size_t n = 0;
-
-    if (!elf)
-        return false;
-    for (size_t i = 0; elf_getphdrnum(elf, &n) == 0 && i < n && !found; i++)
-        found = gelf_getphdr(elf, (int)i, &ph) && ph.p_type == PT_NOTE && ph.p_offset <= config->kernel.len &&
-                ph.p_filesz <= config->kernel.len - ph.p_offset &&
-                find_pvh_note(file + ph.p_offset, file + ph.p_offset + ph.p_filesz, entry);
-    elf_end(elf);
-    free(copy);
-    return found;
 }
 
 int boot_elf_segments(struct boot_plan *plan, const struct pc_config *config, uint64_t slide, uint32_t *entry,

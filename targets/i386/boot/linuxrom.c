@@ -26,13 +26,19 @@ enum { KERNEL_ADDR = 0x07, KERNEL_SIZE = 0x08, INITRD_ADDR = 0x0a, INITRD_SIZE =
        SETUP_SIZE = 0x17, SETUP_DATA = 0x18 };
 
 /* Offsets in the setup header. */
-enum { SETUP_SECTS = 0x1f1, VERSION = 0x206, TYPE_OF_LOADER = 0x210, LOADFLAGS = 0x211, RAMDISK_IMAGE = 0x218,
+enum { HEADER_MAGIC = 0x202, VERSION = 0x206, TYPE_OF_LOADER = 0x210, LOADFLAGS = 0x211, RAMDISK_IMAGE = 0x218,
        RAMDISK_SIZE = 0x21c, HEAP_END_PTR = 0x224, CMD_LINE_PTR = 0x228, INITRD_ADDR_MAX = 0x22c, OLD_CMD_MAGIC = 0x20,
        OLD_CMD_OFFSET = 0x22 };
 #define LOADED_HIGH  0x01u
 #define CAN_USE_HEAP 0x80u
 #define UNKNOWN_LOADER 0xffu
 #define FIRMWARE_TOP 0x100000u /* firmware keeps its tables at the top of memory */
+
+/* Its boot protocol; 0: that of before the header, whose fields are code. */
+static uint16_t protocol(const uint8_t *setup)
+{
+    return memcmp(setup + HEADER_MAGIC, "HdrS", 4) == 0 ? get_le16(setup + VERSION) : 0;
+}
 
 /* A part of the kernel, and where it goes. */
 struct part {
@@ -120,8 +126,10 @@ static int place_initrd(struct part *p, const struct pc_config *config, const ui
 {
     const struct boot_image *initrd = &config->modules[0];
     uint64_t top = boot_low_bytes(config->memory_bytes);
-    uint64_t most = get_le16(setup + VERSION) >= 0x0203 ? get_le32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
+    uint64_t most = protocol(setup) >= 0x0203 ? get_le32(setup + INITRD_ADDR_MAX) : 0x37ffffffu;
 
+    if (protocol(setup) < 0x0200)
+        return error_set(err, -EINVAL, "%s: a kernel of before boot protocol 2.00 takes no initrd", config->kernel.name);
     top = top - FIRMWARE_TOP < most + 1 ? top - FIRMWARE_TOP : most + 1;
     if (initrd->len > top || top - initrd->len < 2 * (uint64_t)FIRMWARE_TOP)
         return error_set(err, -ENOMEM, "%s: an initrd of %zu bytes does not fit into %llu MiB of memory", initrd->name,
@@ -134,9 +142,10 @@ static int place_initrd(struct part *p, const struct pc_config *config, const ui
 /* What a boot loader writes into the header. */
 static void fill_header(uint8_t *setup, const struct part *cmdline, const struct part *initrd, uint32_t real_mode)
 {
-    uint16_t version = get_le16(setup + VERSION);
+    uint16_t version = protocol(setup);
 
-    setup[TYPE_OF_LOADER] = UNKNOWN_LOADER;
+    if (version >= 0x0200)
+        setup[TYPE_OF_LOADER] = UNKNOWN_LOADER;
     if (version >= 0x0201) {
         setup[LOADFLAGS] |= CAN_USE_HEAP;
         put_le16(setup + HEAP_END_PTR, cmdline->at - real_mode - 0x200);
@@ -166,10 +175,10 @@ int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struc
     bool high;
     int rc;
 
-    if (!boot_is_bzimage(k))
+    if (!boot_is_bzimage(k) && !boot_is_old_zimage(k))
         return error_set(err, -EINVAL, "%s: firmware (%s) can start Linux bzImages only; give one of the two", k->name,
                          config->bios.name);
-    setup_len = ((file[SETUP_SECTS] ? file[SETUP_SECTS] : 4u) + 1u) * 512u;
+    setup_len = boot_setup_bytes(k);
     if (setup_len >= k->len)
         return error_set(err, -ENOEXEC, "%s: truncated: %zu bytes, of which %zu should be setup code", k->name, k->len,
                          setup_len);
@@ -177,7 +186,7 @@ int boot_linux_rom(struct fwcfg_wiring *w, const struct pc_config *config, struc
         return error_set(err, -E2BIG, "%s: a command line of %zu characters: 2047 is the most", k->name, cmdline_len - 1);
     if (config->nmodules > 1)
         return error_set(err, -EINVAL, "%s: a Linux kernel takes one initrd, not %u", k->name, config->nmodules);
-    high = file[LOADFLAGS] & LOADED_HIGH;
+    high = protocol(file) >= 0x0200 && (file[LOADFLAGS] & LOADED_HIGH);
     real_mode = high ? 0x10000 : 0x90000;
     cmdline = high ? 0x20000 : 0x9a000 - 2048;
     parts[0] = (struct part){SETUP_ADDR, SETUP_SIZE, SETUP_DATA, real_mode, NULL, setup_len};
