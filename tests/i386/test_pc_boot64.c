@@ -258,6 +258,26 @@ START_TEST(pvh_note_starts_a_kernel_in_32_bits_with_its_start_info)
 }
 END_TEST
 
+START_TEST(pvh_kernel_of_64_bits_may_say_that_it_is_code_for_the_i386)
+{
+    uint8_t kernel[sizeof(pvh_kernel)];
+    struct pc_config c;
+
+    memcpy(kernel, pvh_kernel, sizeof(kernel));
+    kernel[36] = 0x2c;
+    make_elf64(0x200000, HIGHER_HALF, 0x200000, kernel, sizeof(kernel), 44);
+    file.data[18] = 3; /* EM_386 */
+    ck_assert(pc_is_64bit(file.data, file.len));
+    c = config_of();
+    ck_assert_uint_eq(create(&c)->rip, 0x20002c);
+    expect_exit(0x25);
+    make_elf64(0x200000, HIGHER_HALF, 0x200000, kernel, sizeof(kernel), 0);
+    file.data[18] = 3;
+    c = config_of();
+    ck_assert_int_eq(pc_create(&m, &c, &err), -ENOEXEC);
+}
+END_TEST
+
 START_TEST(damaged_notes_are_no_notes)
 {
     uint8_t kernel[sizeof(pvh_kernel)];
@@ -440,6 +460,7 @@ Suite *test_suite(void)
     ADD(elf64_in_the_higher_half_starts_at_its_physical_address);
     ADD(elf64_needs_a_cpu_with_64_bits);
     ADD(pvh_note_starts_a_kernel_in_32_bits_with_its_start_info);
+    ADD(pvh_kernel_of_64_bits_may_say_that_it_is_code_for_the_i386);
     ADD(damaged_notes_are_no_notes);
     ADD(multiboot_1_takes_elf64_and_starts_it_in_32_bits);
     ADD(multiboot_2_moves_a_relocatable_elf64_and_says_where);

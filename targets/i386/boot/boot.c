@@ -266,7 +266,8 @@ bool pc_is_64bit(const void *data, size_t len)
         return get_le16(p + 0x206) >= 0x020c && (p[0x236] & 1);
     if (boot_is_uefi(&image))
         return true;
-    return boot_is_elf(&image) && len > 20 && p[4] == 2 && get_le16(p + 18) == 62; /* ELFCLASS64, EM_X86_64 */
+    return boot_is_elf(&image) && len > 20 && p[4] == 2 && /* ELFCLASS64, EM_X86_64 or (elf.c) EM_386 */
+           (get_le16(p + 18) == 62 || get_le16(p + 18) == 3);
 }
 
 static void zero_fill(struct memory *memory, paddr_t at, uint64_t size)

@@ -111,14 +111,23 @@ static bool is_kernel(const struct pc_config *config)
     return boot_is_multiboot(&config->kernel) || boot_is_multiboot2(&config->kernel) || has_pvh_note(config, &entry);
 }
 
+static bool is_for_pc(Elf *elf, unsigned machine, const struct pc_config *config)
+{
+    uint32_t entry;
+
+    if (gelf_getclass(elf) == ELFCLASS32)
+        return machine == EM_386 || machine == 6 /* EM_486 */;
+    /* One that starts by PVH begins with 32-bit code: EDK2's for Cloud Hypervisor says so in a file of 64 bits. */
+    return machine == EM_X86_64 || (machine == EM_386 && has_pvh_note(config, &entry));
+}
+
 static int check_header(Elf *elf, const struct pc_config *config, GElf_Ehdr *eh, struct error *err)
 {
     const char *name = config->kernel.name;
 
     if (!gelf_getehdr(elf, eh))
         return error_set(err, -ENOEXEC, "%s: truncated ELF header", name);
-    if ((gelf_getclass(elf) == ELFCLASS32 && eh->e_machine != EM_386 && eh->e_machine != 6 /* EM_486 */) ||
-        (gelf_getclass(elf) == ELFCLASS64 && eh->e_machine != EM_X86_64))
+    if (!is_for_pc(elf, eh->e_machine, config))
         return error_set(err, -ENOEXEC, "%s: an ELF file for %s; a pc runs those for the i386 and for x86-64", name,
                          boot_image_elf_machine(&config->kernel));
     if (eh->e_ident[EI_DATA] != ELFDATA2LSB)
