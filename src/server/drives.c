@@ -81,6 +81,8 @@ static int open_image(struct drives *ds, unsigned n, struct option_drive *d, con
 
 static uint32_t sector_size(const struct option_drive *d)
 {
+    if (d->sector_size)
+        return d->sector_size;
     return d->media == DRIVE_CDROM && d->interface != DRIVE_IF_VIRTIO ? 2048 : 512;
 }
 

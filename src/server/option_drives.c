@@ -318,6 +318,18 @@ static void take_medium(struct option_drives *o, const char *id, enum model_driv
         }
 }
 
+/* The sectors that a device wants are its drive's; others than there are, the device refuses. */
+static void take_sectors(struct option_drives *o, const char *id, const char *size)
+{
+    uint64_t bytes;
+
+    if (!id || !size || !option_parse_size(size, 1, &bytes) || (bytes != 512 && bytes != 4096))
+        return;
+    for (unsigned i = 0; i < o->count; i++)
+        if (o->list[i].id && !strcmp(o->list[i].id, id) && o->list[i].media == DRIVE_DISK)
+            o->list[i].sector_size = (uint32_t)bytes;
+}
+
 /* A drive of --device ide-cd, scsi-cd or floppy is one of that kind. What is wrong with a --device, who plugs it in says. */
 static void take_media(struct option_drives *o)
 {
@@ -330,6 +342,8 @@ static void take_media(struct option_drives *o)
             model = parts_find_model(option_list_get(&l, "driver"));
         if (model && model->takes > TAKES_DRIVE)
             take_medium(o, option_list_get(&l, "drive"), model->takes);
+        if (model && model->takes && strcmp(model->bus, "IDE") != 0)
+            take_sectors(o, option_list_get(&l, "drive"), option_list_get(&l, "logical_block_size"));
         option_list_finish(&l);
     }
 }

@@ -24,6 +24,7 @@ struct option_drive {
     bool any_index;       /* the next one that is free */
     unsigned index;
     enum drive_media media;
+    uint32_t sector_size; /* logical_block_size= of its device; 0: as usual */
     bool read_only;
     enum drive_discard discard;
     uint64_t latency_ns, rate;

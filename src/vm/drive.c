@@ -16,6 +16,8 @@
 #include "vm/machine.h"
 #include "vm/trap.h"
 
+#define SERIAL_MOST 20u /* characters that every kind of device can tell */
+
 static const uint8_t zeros[PAGE_SIZE];
 
 /* Sectors of 512 bytes, and the format that has so many. */
@@ -99,7 +101,7 @@ static int check_config(const struct machine *m, const struct drive_config *c, s
     if (c->rate && (c->rate < DRIVE_MIN_RATE || c->rate > DRIVE_MAX_RATE))
         return error_set(err, -EINVAL, "drive '%s': a rate of %llu bytes in a second", c->name,
                          (unsigned long long)c->rate);
-    if (c->serial && strlen(c->serial) >= sizeof(((struct drive *)0)->serial))
+    if (c->serial && strlen(c->serial) > SERIAL_MOST)
         return error_set(err, -EINVAL, "drive '%s': a serial number has at most 20 characters", c->name);
     if (can_change(c->media) && c->size > DRIVE_MEDIUM_BYTES)
         return error_set(err, -EINVAL, "drive '%s': a medium that can be changed has at most 128 GiB", c->name);
@@ -129,7 +131,8 @@ int drive_create(struct drive **made, struct machine *m, const struct drive_conf
     d->index = m->ndrives;
     d->c = *c;
     strcpy(d->name, c->name);
-    strncpy(d->serial, c->serial ? c->serial : c->name, sizeof(d->serial) - 1);
+    strncpy(d->serial, c->serial ? c->serial : c->name, SERIAL_MOST);
+    d->identity.rotation_rate = 1;
     d->c.name = d->name;
     d->c.serial = d->serial;
     faults = xcalloc(c->nfaults + 1, sizeof(*faults));

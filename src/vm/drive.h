@@ -61,6 +61,7 @@ struct drive_config {
     unsigned nfaults;
 };
 
+#define DRIVE_SERIAL_MOST    36 /* of a device's property; drive_config.serial is shorter */
 #define DRIVE_MAX_LATENCY_NS UINT64_C(60000000000)
 #define DRIVE_MAX_BYTES      ((uint64_t)1 << 50)
 #define DRIVE_MIN_RATE       ((uint64_t)1 << 16)
@@ -94,6 +95,17 @@ struct drive_medium {
 };
 DEVICE_STATE_END
 
+/* What the device that has the drive says of itself, where its properties say so (vm/dev/disk_props.h): "" and 0 are the device's
+ * usual words. Configuration. */
+struct drive_identity {
+    char vendor[9], product[17], version[9], model[41], device_id[21];
+    uint64_t wwn, port_wwn;
+    uint16_t port_index;
+    uint16_t rotation_rate;  /* as SBC-3 and ATA have it: 0 not told, 1 none */
+    uint32_t physical_block; /* bytes; 0: a sector */
+    uint32_t min_io, opt_io; /* sectors; 0: not told */
+};
+
 struct drive {
     struct machine *machine;
     unsigned index;          /* in machine.drives: `source` of its events */
@@ -105,7 +117,8 @@ struct drive {
     struct sparse_pages pages; /* its state */
     void *wiring;            /* the controller that has it; NULL: none yet */
     bool (*fits)(const struct drive *, uint64_t size); /* would a medium of that (padded) size fit into it? NULL: any does */
-    char name[32], serial[21];
+    char name[32], serial[DRIVE_SERIAL_MOST + 1];
+    struct drive_identity identity;
 };
 
 enum drive_status {

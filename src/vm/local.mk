@@ -58,7 +58,9 @@ libvm_a_SOURCES = \
 	src/vm/dev/ide.c src/vm/dev/ide.h \
 	src/vm/dev/isa_debugcon.c src/vm/dev/isa_debugcon.h \
 	src/vm/dev/keys.c src/vm/dev/keys.h \
-	src/vm/dev/nvme.c src/vm/dev/nvme.h \
+	src/vm/dev/disk_props.c src/vm/dev/disk_props.h \
+	src/vm/dev/nvme.c src/vm/dev/nvme.h src/vm/dev/nvme_internal.h \
+	src/vm/dev/nvme_admin.c src/vm/dev/nvme_background.c src/vm/dev/nvme_blocks.c \
 	src/vm/dev/pci.c src/vm/dev/pci.h \
 	src/vm/dev/pci_bridge.c src/vm/dev/pci_bridge.h \
 	src/vm/dev/pci_host.c src/vm/dev/pci_host.h \

@@ -38,7 +38,7 @@
 #define MACHINE_MAX_DEVICES 256
 /* Parts of the arena. */
 #define MACHINE_MAX_COMPONENTS (MACHINE_MAX_DEVICES + 2 * MACHINE_MAX_CPUS + 16)
-#define MACHINE_MAX_DEVICE_SPACES 32
+#define MACHINE_MAX_DEVICE_SPACES 40 /* 32 devices that are plugged in, and those of boards */
 #define MACHINE_MAX_SPACES  (MACHINE_MAX_DRIVES + MACHINE_MAX_DEVICE_SPACES + 2) /* memory, arena, and what was added */
 #define MACHINE_MAX_AREAS   (MACHINE_MAX_DRIVES + MACHINE_MAX_DEVICE_SPACES + PAGE_SPACE_MAX_AREAS)
 #define MACHINE_ARENA_BYTES ((size_t)1 << 20)

@@ -414,6 +414,13 @@ def claim_the_order_of_booting_is_recorded_and_a_drive_is_what_its_device_says()
             equal(got, 0, text)
 
 
+def claim_a_device_says_how_large_its_blocks_are():
+    with Disk() as d:
+        with Server("--drive", "if=none,id=x,file=" + d.raw, "--device", "virtio-blk-pci,drive=x,logical_block_size=4096,serial=S1",
+                    guest=KERNEL) as s:
+            contains(s.client().monitor("info block"), r"sectors of 4096")
+
+
 def claim_what_cannot_be_is_refused_by_name():
     with Disk() as d:
         with open(d.path("odd"), "wb") as f:
@@ -435,6 +442,15 @@ def claim_what_cannot_be_is_refused_by_name():
                 (["--device", "pci-bridge,bootindex=1"], r"nothing can be booted from it"),
                 (["--drive", "if=sd,file=" + d.path("odd")], r"drive sd0: an SD card of 1024 bytes: its size is a multiple of 256 KiB"),
                 (["--device", "nvme,drive=x,bus=y", "--drive", "if=none,id=x,file=" + d.raw], r"bus=y: buses are pci.0 and the ids"),
+                (["--device", "nvme,drive=x,serial=012345678901234567890", "--drive", "if=none,id=x,file=" + d.raw],
+                 r"serial=012345678901234567890: at most 20 characters"),
+                (["--device", "virtio-blk-pci,drive=x,wwn=1", "--drive", "if=none,id=x,file=" + d.raw], r"wwn"),
+                (["--device", "ide-hd,bus=ide.1,drive=x,logical_block_size=4096", "--drive", "if=none,id=x,file=" + d.raw],
+                 r"logical_block_size=4096: this device has blocks of 512 bytes"),
+                (["--device", "virtio-blk-pci,drive=x,logical_block_size=1024", "--drive", "if=none,id=x,file=" + d.raw],
+                 r"logical_block_size=1024: this device has blocks of 512 or 4096 bytes"),
+                (["--device", "virtio-scsi-pci", "--device", "scsi-hd,drive=x,vendor=TOO-LONG-A-NAME", "--drive",
+                  "if=none,id=x,file=" + d.raw], r"vendor=TOO-LONG-A-NAME: at most 8 characters"),
                 (["-hda", d.raw, "--snapshot"], r"no image is ever written"),
                 (["--drive", "file=%s,fail=8192" % d.raw], r"fail=8192\+1: drive ide0-hd0 has sectors 0 to 8191"),
                 (["--drive", "file=%s,fail=8190+3" % d.raw], r"fail=8190\+3: drive ide0-hd0 has sectors 0 to 8191"),

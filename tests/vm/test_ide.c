@@ -3,6 +3,7 @@
  */
 #include "tests/vm/disk_bench.h"
 
+#include "vm/dev/disk_props.h"
 #include "vm/dev/ide.h"
 
 enum { R_DATA, R_ERROR, R_COUNT, R_LOW, R_MID, R_HIGH, R_DEVICE, R_STATUS };
@@ -412,6 +413,32 @@ START_TEST(features_show_in_identify)
     ck_assert_uint_eq(id[88], 0x003f);
     identify_words(1, id);
     ck_assert_uint_eq(id[82], 0x4218);
+}
+END_TEST
+
+START_TEST(properties_show_in_identify)
+{
+    struct option_list props;
+    struct error e;
+    uint16_t id[256];
+
+    new_ide();
+    ck_assert_int_eq(option_list_parse(&props, "--device", "ide-hd,serial=S1,model=Plate,ver=2.5,wwn=0x5000c50012345678,"
+                                       "rotation_rate=5400,physical_block_size=4096", "driver", NULL, &e), 0);
+    ck_assert_int_eq(disk_props_take(drive_find(m, "hd0"), DISK_ATA, &props, &e), 0);
+    option_list_finish(&props);
+    identify_words(0, id);
+    ck_assert_uint_eq(id[10], 'S' << 8 | '1');
+    ck_assert_uint_eq(id[23], '2' << 8 | '.');
+    ck_assert_uint_eq(id[27], 'P' << 8 | 'l');
+    ck_assert_uint_eq(id[84], 0x4103);
+    ck_assert_uint_eq(id[87], 0x4103);
+    ck_assert_uint_eq(id[106], 0x6003);
+    ck_assert_uint_eq(id[108], 0x5000);
+    ck_assert_uint_eq(id[109], 0xc500);
+    ck_assert_uint_eq(id[110], 0x1234);
+    ck_assert_uint_eq(id[111], 0x5678);
+    ck_assert_uint_eq(id[217], 5400);
 }
 END_TEST
 
@@ -1211,6 +1238,7 @@ static void claims(TCase *tc)
     ADD(a_device_held_in_reset_takes_no_command);
     ADD(diagnostics_are_for_both_devices);
     ADD(features_show_in_identify);
+    ADD(properties_show_in_identify);
     ADD(a_geometry_can_be_set);
     ADD(commands_without_data_end_as_they_should);
     ADD(power_modes_are_told_and_end_with_what_needs_the_medium);

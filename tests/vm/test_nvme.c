@@ -49,7 +49,7 @@ static void enable(void)
     memset(head, 0, sizeof(head));
 }
 
-static void new_nvme(const struct drive_fault *fault)
+static void new_nvme_with(const char *text, const struct drive_fault *fault)
 {
     struct sockets s = {.pci = &bench_bus};
     struct option_list props;
@@ -57,7 +57,7 @@ static void new_nvme(const struct drive_fault *fault)
 
     new_disk_bench();
     s.machine = m;
-    ck_assert_int_eq(option_list_parse(&props, "--device", "nvme", "driver", NULL, &e), 0);
+    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
     ck_assert_int_eq(nvme_plug(&s, "nvme", PCI_DEVFN(3, 0), new_drive("d0", DRIVE_DISK, fault), &props, &e), 0);
     option_list_finish(&props);
     nvme = machine_find_device(m, "nvme");
@@ -66,6 +66,11 @@ static void new_nvme(const struct drive_fault *fault)
     pci_config_write(f, 0x10, 4, BAR);
     pci_config_write(f, PCI_COMMAND, 2, 6);
     enable();
+}
+
+static void new_nvme(const struct drive_fault *fault)
+{
+    new_nvme_with("nvme", fault);
 }
 
 /* Submit on queue 0 or 1, let it be done, return its status. */
@@ -219,6 +224,18 @@ START_TEST(registers_are_those_of_version_1_4)
     reg(0x14, 0);
     reg(0x14, 0x00460011); /* a command set that is not there */
     ck_assert_uint_eq(reg_get(0x1c), 2);
+    reg(0x14, 0);
+    reg(0x14, 0x00460801); /* an arbitration that is not there */
+    ck_assert_uint_eq(reg_get(0x1c), 2);
+    reg(0x14, 0);
+    reg(0x14, 0x00460081); /* queues in the middle of pages of 8 KiB */
+    ck_assert_uint_eq(reg_get(0x1c), 2);
+    reg(0x14, 0);
+    enable();
+    pci_config_write(f, PCI_COMMAND, 2, 2); /* no way to memory */
+    reg(0x1000, 1);
+    run_for(10 * MS);
+    ck_assert_uint_eq(reg_get(0x1c), 3);
 }
 END_TEST
 
@@ -277,7 +294,11 @@ START_TEST(identify_has_what_is_mandatory)
     ck_assert_uint_eq(peek32(DATA_AT + 80), 0x00010400);
     ck_assert_uint_eq(peek32(DATA_AT + 108) >> 24, 1); /* an I/O controller */
     ck_assert_uint_eq(peek32(DATA_AT + 516), 1);
-    ck_assert_uint_eq(peek32(DATA_AT + 520) & 0xffff, 0x9d);
+    ck_assert_uint_eq(peek32(DATA_AT + 256) & 0xffff, 0x12);   /* formatting, self-tests */
+    ck_assert_uint_eq(peek32(DATA_AT + 520) & 0xffff, 0x1df);  /* all but reservations */
+    ck_assert_uint_eq(peek32(DATA_AT + 534 - 2) >> 16, 1);     /* copies of format 0 */
+    ck_assert_uint_eq(peek32(DATA_AT + 328), 2);               /* block erase */
+    ck_assert_uint_eq(peek32(DATA_AT + 316), 1 << 16 | 1);     /* a minute; one self-test at a time */
     ck_assert_uint_eq(peek32(DATA_AT + 536), 0); /* no SGLs */
     ck_assert_uint_eq(identify(0, 0xffffffff), 0x0b);
     ck_assert_uint_eq(identify(0, 1), 0);
@@ -293,19 +314,69 @@ START_TEST(identify_has_what_is_mandatory)
     ck_assert_uint_eq(identify(2, 1), 0);
     ck_assert_uint_eq(peek32(DATA_AT), 0);
     ck_assert_uint_eq(identify(2, 0xfffffffe), 0x0b);
-    ck_assert_uint_eq(identify(0x10, 0), 0x02);
+    ck_assert_uint_eq(identify(0x10, 0), 0); /* namespaces that are allocated are those that are active */
+    ck_assert_uint_eq(peek32(DATA_AT), 1);
+    ck_assert_uint_eq(identify(0x10, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(identify(0x11, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), DISK_SECTORS);
+    ck_assert_uint_eq(peek32(DATA_AT + 72) >> 16, 1024); /* blocks of a range of a copy, of all; ranges */
+    ck_assert_uint_eq(peek32(DATA_AT + 76), 8192);
+    ck_assert_uint_eq(peek32(DATA_AT + 80) & 0xff, 127);
+    ck_assert_uint_eq(peek32(DATA_AT + 32) & 0xff, 0x80);
+    ck_assert_uint_eq(identify(0x11, 2), 0x0b);
+    ck_assert_uint_eq(identify(0x12, 1), 0); /* controllers: number 0 */
+    ck_assert_uint_eq(peek32(DATA_AT), 1);
+    ck_assert_uint_eq(identify(0x13 | 1 << 16, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(identify(0x12, 2), 0x0b);
+    ck_assert_uint_eq(identify(0x14, 0), 0x02);
+}
+END_TEST
+
+START_TEST(properties_show_in_identify)
+{
+    new_nvme_with("nvme,serial=S1,physical_block_size=8192", NULL);
+    ck_assert_uint_eq(identify(1, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 'S' | '1' << 8 | ' ' << 16 | ' ' << 24);
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 24) & 0x10, 0x10);
+    ck_assert_uint_eq(peek32(DATA_AT + 64), 15 << 16 | 15);
+    ck_assert_uint_eq(peek32(DATA_AT + 72) & 0xffff, 15);
+}
+END_TEST
+
+/* What an older layout had is there, and the controller goes on. */
+START_TEST(a_state_of_the_first_layout_is_upgraded)
+{
+    static uint8_t old[8192];
+    size_t len = 0, size;
+
+    new_nvme(NULL);
+    create_queues();
+    size = nvme->ops->state_size;
+    ck_assert_uint_le(size, sizeof(old));
+    memcpy(old, nvme->state, size);
+    memset(nvme->state, 0xa5, size);
+    while (len < size && !nvme->ops->upgrade(nvme, 1, old, len))
+        len++;
+    ck_assert_uint_lt(len, size);
+    ck_assert(nvme->ops->possible(nvme));
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(admin(0x0a, 0, 4 | 2 << 8, 0), 0);
+    ck_assert_uint_eq(result, 343);
 }
 END_TEST
 
 START_TEST(features_are_set_got_and_refused)
 {
-    static const uint8_t known[] = {1, 2, 4, 6, 7, 8, 9, 10, 11}, unknown[] = {0, 3, 12, 13, 14, 15, 16, 0x80};
+    static const uint8_t known[] = {1, 2, 4, 6, 7, 8, 9, 10, 11}, unknown[] = {0, 3, 12, 13, 15, 16, 0x80};
 
     new_nvme(NULL);
     for (unsigned i = 0; i < sizeof(known); i++) {
         ck_assert_uint_eq(admin(0x0a, 0, known[i], 0), 0);
         ck_assert_uint_eq(admin(0x0a, 0, known[i] | 3 << 8, 0), 0);
-        ck_assert_uint_eq(result, 4);
+        ck_assert_uint_eq(result, known[i] == 7 || known[i] == 9 ? 4 : 5); /* what is not of one run can be saved */
     }
     for (unsigned i = 0; i < sizeof(unknown); i++) {
         ck_assert_uint_eq(admin(0x0a, 0, unknown[i], 0), 2);
@@ -316,7 +387,8 @@ START_TEST(features_are_set_got_and_refused)
     ck_assert_uint_eq(result, 0);
     ck_assert_uint_eq(admin(0x0a, 0, 6 | 1 << 8, 0), 0);
     ck_assert_uint_eq(result, 1);
-    ck_assert_uint_eq(admin(0x09, 0, 0x80000006, 0), 0x10d);
+    ck_assert_uint_eq(admin(0x09, 0, 0x80000007, 0x00010001), 0x10d);
+    ck_assert_uint_eq(admin(0x09, 0, 0x80000009, 0), 0x10d);
     ck_assert_uint_eq(admin(0x09, 1, 6, 0), 0x10f);
     ck_assert_uint_eq(admin(0x09, 7, 6, 0), 0x0b);
     ck_assert_uint_eq(admin(0x09, 0, 2, 1), 0x02); /* no other power state */
@@ -550,6 +622,355 @@ START_TEST(deallocated_blocks_read_as_zeros)
 }
 END_TEST
 
+START_TEST(features_are_saved_for_resets)
+{
+    new_nvme(NULL);
+    ck_assert_uint_eq(admin(0x09, 0, 6, 0), 0);
+    ck_assert_uint_eq(admin(0x09, 0, 0x80000008, 0x0204), 0);
+    ck_assert_uint_eq(admin(0x09, 0, 0x80000004, 1 << 20 | 250), 0);
+    ck_assert_uint_eq(admin(0x0a, 0, 6 | 2 << 8, 0), 0);
+    ck_assert_msg(result == 1, "it was not saved");
+    enable();
+    ck_assert_uint_eq(admin(0x0a, 0, 6, 0), 0);
+    ck_assert_uint_eq(result, 1);
+    ck_assert_uint_eq(admin(0x0a, 0, 8, 0), 0);
+    ck_assert_uint_eq(result, 0x0204);
+    ck_assert_uint_eq(admin(0x0a, 0, 8 | 1 << 8, 0), 0);
+    ck_assert_uint_eq(result, 0);
+    ck_assert_uint_eq(admin(0x0a, 0, 4 | 2 << 8, 1 << 20), 0);
+    ck_assert_uint_eq(result, 250);
+    reset_all();
+    pci_config_write(f, 0x10, 4, BAR);
+    pci_config_write(f, PCI_COMMAND, 2, 6);
+    enable();
+    ck_assert_uint_eq(admin(0x0a, 0, 8, 0), 0);
+    ck_assert_uint_eq(result, 0x0204);
+}
+END_TEST
+
+START_TEST(the_timestamp_goes_on_from_what_was_set)
+{
+    new_nvme(NULL);
+    ck_assert_uint_eq(admin(0x0a, 0, 14 | 3 << 8, 0), 0);
+    ck_assert_uint_eq(result, 4);
+    poke64(DATA_AT, 0x123456789000);
+    ck_assert_uint_eq(admin(0x09, 0, 14, 0), 0);
+    run_for(1000 * MS);
+    ck_assert_uint_eq(admin(0x0a, 0, 14, 0), 0);
+    ck_assert_uint_ge(peek32(DATA_AT), 0x56789000 + 1000);
+    ck_assert_uint_lt(peek32(DATA_AT), 0x56789000 + 1100);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 0x00021234); /* the host has set it */
+    enable();
+    ck_assert_uint_eq(admin(0x0a, 0, 14, 0), 0);
+    ck_assert_uint_lt(peek32(DATA_AT), 100);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 0);
+}
+END_TEST
+
+START_TEST(effects_of_commands_and_changed_namespaces_are_told)
+{
+    new_nvme(NULL);
+    ck_assert_uint_eq(submit(0, (struct sqe){{2, 0, 0, 0, 0, 0, DATA_AT, 0, 0, 0, 1023 << 16 | 5}}), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4 * 6), 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 4 * 3), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4 * 0x80), 0x10003);
+    ck_assert_uint_eq(peek32(DATA_AT + 1024 + 4 * 1), 3);
+    ck_assert_uint_eq(peek32(DATA_AT + 1024 + 4 * 2), 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 1024 + 4 * 0x19), 3);
+    ck_assert_uint_eq(submit(0, (struct sqe){{2, 0, 0, 0, 0, 0, DATA_AT, 0, 0, 0, 1023 << 16 | 4}}), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+}
+END_TEST
+
+/* A flush, which nobody waits for. */
+static void flush_later(void)
+{
+    struct sqe e = io(0, 0, 1, 0, 0);
+
+    poke(SQ_AT + 64 * tail[1], &e, sizeof(e));
+    tail[1] = (tail[1] + 1) % ADMIN;
+    reg(0x1008, tail[1]);
+    run_for(MS);
+}
+
+/* Interrupts of I/O queues come when enough has come, or after a time; the admin queue's at once. */
+START_TEST(interrupts_are_coalesced)
+{
+    new_nvme(NULL);
+    create_queues();
+    ck_assert_uint_eq(admin(0x09, 0, 8, 100 << 8 | 2), 0); /* three, or 10 ms */
+    ck_assert(!probe[3].level);
+    for (unsigned i = 0; i < 3; i++) {
+        flush_later();
+        ck_assert_uint_eq(peek32(CQ_AT + 16 * i + 12), 1 << 16);
+        ck_assert_int_eq(probe[3].level, i == 2);
+    }
+    reg(0x100c, 3);
+    ck_assert(!probe[3].level);
+    flush_later();
+    run_for(5 * MS);
+    ck_assert_uint_eq(peek32(CQ_AT + 16 * 3 + 12), 1 << 16);
+    ck_assert(!probe[3].level);
+    run_for(6 * MS);
+    ck_assert_msg(probe[3].level, "the time is over");
+    reg(0x100c, 4);
+    head[1] = 4;
+    ck_assert_uint_eq(admin(0x09, 0, 9, 1 << 16), 0); /* not of vector 0 */
+    flush_later();
+    ck_assert(probe[3].level);
+}
+END_TEST
+
+START_TEST(blocks_marked_uncorrectable_cannot_be_read_until_written)
+{
+    new_nvme(NULL);
+    create_queues();
+    ck_assert_uint_eq(submit(1, io(4, 100, 4, 0, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 99, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 99, 2, DATA_AT, 0)), 0x281);
+    ck_assert_uint_eq(submit(1, io(5, 103, 1, DATA_AT, 0)), 0x281);
+    ck_assert_uint_eq(submit(1, io(0x0c, 96, 8, 0, 0)), 0x281);
+    ck_assert_uint_eq(submit(1, io(2, 104, 1, DATA_AT, 0)), 0);
+    enable(); /* resets change nothing */
+    create_queues();
+    ck_assert_uint_eq(submit(1, io(2, 100, 1, DATA_AT, 0)), 0x281);
+    ck_assert_uint_eq(submit(1, io(1, 100, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 100, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(8, 101, 1, 0, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 101, 1, DATA_AT, 0)), 0);
+    poke32(DATA_AT, 0);
+    poke32(DATA_AT + 4, 1);
+    poke64(DATA_AT + 8, 102);
+    ck_assert_uint_eq(submit(1, (struct sqe){{9, 1, 0, 0, 0, 0, DATA_AT, 0, 0, 0, 0, 4}}), 0);
+    ck_assert_uint_eq(submit(1, io(2, 102, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 103, 1, DATA_AT, 0)), 0x281);
+    ck_assert_uint_eq(submit(1, io(4, DISK_SECTORS - 1, 2, 0, 0)), 0x80);
+    drive_find(m, "d0")->c.read_only = true;
+    ck_assert_uint_eq(submit(1, io(4, 9, 1, 0, 0)), 0x182);
+}
+END_TEST
+
+/* Copy `count` ranges that were put to DATA_AT. */
+static unsigned copy(uint32_t to, unsigned count)
+{
+    return submit(1, (struct sqe){{0x19, 1, 0, 0, 0, 0, DATA_AT, 0, 0, 0, to, 0, count - 1}});
+}
+
+static void copy_range(unsigned i, uint32_t lba, uint32_t blocks)
+{
+    static const uint8_t zeros[32];
+
+    poke(DATA_AT + 32 * i, zeros, sizeof(zeros));
+    poke64(DATA_AT + 32 * i + 8, lba);
+    poke32(DATA_AT + 32 * i + 16, blocks - 1);
+}
+
+/* Do blocks from `at` on hold what those from `lba` on did? */
+static bool copied(uint32_t at, uint32_t lba, unsigned blocks)
+{
+    ck_assert_uint_eq(submit(1, io(2, at, blocks, 0x40000, blocks > 8 ? 0x41000 : 0)), 0);
+    return holds_image(0x40000, lba * 512, blocks * 512, 512);
+}
+
+START_TEST(blocks_are_copied)
+{
+    new_nvme(NULL);
+    create_queues();
+    copy_range(0, 10, 3);
+    copy_range(1, 50, 12);
+    ck_assert_uint_eq(copy(1000, 2), 0);
+    ck_assert(copied(1000, 10, 3) && copied(1003, 50, 12) && copied(1015, 1015, 1));
+    copy_range(0, 200, 16); /* onto itself: up, and down */
+    ck_assert_uint_eq(copy(204, 1), 0);
+    ck_assert(copied(204, 200, 16));
+    copy_range(0, 304, 16);
+    ck_assert_uint_eq(copy(300, 1), 0);
+    ck_assert(copied(300, 304, 16));
+    ck_assert_uint_eq(submit(1, io(4, 400, 1, 0, 0)), 0);
+    copy_range(0, 399, 2);
+    ck_assert_uint_eq(copy(500, 1), 0x281);
+    copy_range(0, 500, 2);
+    ck_assert_uint_eq(copy(400, 1), 0);
+    ck_assert(copied(400, 500, 2));
+    copy_range(0, DISK_SECTORS - 1, 2);
+    ck_assert_uint_eq(copy(0, 1), 0x80);
+    copy_range(0, 0, 2);
+    ck_assert_uint_eq(copy(DISK_SECTORS - 1, 1), 0x80);
+    copy_range(0, 0, 1025);
+    ck_assert_uint_eq(copy(0, 1), 0x183);
+    ck_assert_uint_eq(copy(0, 129), 0x183);
+    for (unsigned i = 0; i < 9; i++)
+        copy_range(i, 0, 1024);
+    ck_assert_uint_eq(copy(0, 9), 0x183);
+    ck_assert_uint_eq(submit(1, (struct sqe){{0x19, 1, 0, 0, 0, 0, DATA_AT, 0, 0, 0, 0, 0, 1 << 8}}), 2); /* another format */
+    drive_find(m, "d0")->c.read_only = true;
+    copy_range(0, 0, 2);
+    ck_assert_uint_eq(copy(10, 1), 0x182);
+}
+END_TEST
+
+/* A drive on which nothing is quick: each operation takes a second. */
+static void slow(void)
+{
+    drive_find(m, "d0")->c.latency_ns = 1000 * (uint64_t)MS;
+}
+
+static unsigned test_log(void)
+{
+    return admin(2, 0xffffffff, 140 << 16 | 6, 0);
+}
+
+START_TEST(self_tests_take_time_and_leave_results)
+{
+    static const struct drive_fault bad = {.first = 50, .count = 1};
+
+    new_nvme(&bad);
+    slow();
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4) & 0xff, 0x0f);
+    ck_assert_uint_eq(admin(0x14, 0, 1, 0), 0); /* of the controller alone */
+    ck_assert_uint_eq(admin(0x14, 0, 2, 0), 0x11d);
+    run_for(500 * MS);
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT) & 0xff, 1);
+    ck_assert_uint_ge(peek32(DATA_AT) >> 8 & 0x7f, 50);
+    ck_assert_uint_lt(peek32(DATA_AT) >> 8 & 0x7f, 60);
+    run_for(500 * MS);
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 0x00010010);
+    ck_assert_uint_eq(admin(0x14, 1, 2, 0), 0); /* it finds what is bad, and a reset is no matter */
+    enable();
+    run_for(1100 * MS);
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 0x000f0227);
+    ck_assert_uint_eq(peek32(DATA_AT + 16), 1);
+    ck_assert_uint_eq(peek32(DATA_AT + 20), 50);
+    ck_assert_uint_eq(peek32(DATA_AT + 28) & 0xffff, 0x8102);
+    ck_assert_uint_eq(peek32(DATA_AT + 32) & 0xff, 0x10);
+    ck_assert_uint_eq(admin(0x14, 0xffffffff, 1, 0), 0); /* a short one is */
+    enable();
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4) & 0xff, 0x12);
+    ck_assert_uint_eq(admin(0x14, 1, 2, 0), 0);
+    ck_assert_uint_eq(admin(0x14, 1, 15, 0), 0);
+    ck_assert_uint_eq(admin(0x14, 1, 15, 0), 0); /* there is none any more */
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT) & 0xff, 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4) & 0xff, 0x21);
+    ck_assert_uint_eq(peek32(DATA_AT + 32) & 0xff, 0x12);
+    ck_assert_uint_eq(admin(0x14, 1, 3, 0), 2);
+    ck_assert_uint_eq(admin(0x14, 2, 1, 0), 0x0b);
+}
+END_TEST
+
+/* Submit a command that goes on; expect_completion() is of its end. */
+static void submit_long(unsigned opcode, unsigned id, uint32_t dw10)
+{
+    struct sqe e = {{opcode | id << 16, 1, [10] = dw10}};
+
+    poke(ASQ_AT + 64 * tail[0], &e, sizeof(e));
+    tail[0] = (tail[0] + 1) % ADMIN;
+    reg(0x1000, tail[0]);
+    run_for(10 * MS);
+}
+
+START_TEST(formatting_erases_all_in_its_time)
+{
+    static const struct drive_fault bad = {.first = 50, .count = 2};
+
+    new_nvme(&bad);
+    create_queues();
+    ck_assert_uint_eq(submit(1, io(4, 100, 1, 0, 0)), 0);
+    slow();
+    ck_assert_uint_eq(admin(0x14, 1, 2, 0), 0);
+    submit_long(0x80, 0x501, 1 << 9);
+    ck_assert_uint_eq(peek32(ACQ_AT + 16 * head[0] + 12) & 0xffff, 0); /* it takes its second */
+    drive_find(m, "d0")->c.latency_ns = 0;
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0x84);
+    ck_assert_uint_eq(submit(1, io(0, 0, 1, 0, 0)), 0);
+    ck_assert_uint_eq(admin(0x80, 1, 0, 0), 0x84);
+    ck_assert_uint_eq(admin(0x84, 0, 2, 0), 0x84);
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 32) & 0xff, 0x80 | 100);
+    ck_assert_uint_eq(test_log(), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4) & 0xff, 0x24);
+    run_for(1000 * MS);
+    expect_completion(0x501, 0, 0);
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 32) & 0xff, 0x80);
+    for (unsigned lba = 0; lba < DISK_SECTORS; lba += lba == 40 ? 20 : 1) {
+        poke32(DATA_AT, 1);
+        ck_assert_uint_eq(submit(1, io(2, lba, 1, DATA_AT, 0)), 0);
+        ck_assert_uint_eq(peek32(DATA_AT), 0);
+    }
+    ck_assert_uint_eq(submit(1, io(2, 51, 1, DATA_AT, 0)), 0x281);
+    ck_assert_uint_eq(admin(0x80, 1, 1, 0), 0x10a);      /* no other blocks, */
+    ck_assert_uint_eq(admin(0x80, 1, 1 << 5, 0), 0x10a); /* no protection information, */
+    ck_assert_uint_eq(admin(0x80, 1, 2 << 9, 0), 2);     /* no keys */
+    ck_assert_uint_eq(admin(0x80, 0, 0, 0), 0x0b);
+    drive_find(m, "d0")->c.read_only = true;
+    ck_assert_uint_eq(admin(0x80, 1, 0, 0), 0x182);
+}
+END_TEST
+
+/* A completion queue that is full when the namespace is formatted has it told later; a reset ends it. */
+START_TEST(formatting_ends_when_there_is_room_and_with_a_reset)
+{
+    new_nvme(NULL);
+    create_queues();
+    slow();
+    submit_long(0x80, 0x501, 0);
+    for (unsigned i = 0; i < ADMIN - 1; i++)
+        submit_long(0x0a, 0x600 + i, 6);
+    run_for(2000 * MS);
+    for (unsigned i = 0; i < ADMIN - 1; i++)
+        expect_completion(0x600 + i, 0, 1);
+    expect_completion(0x501, 0, 0);
+    submit_long(0x80, 0x502, 0);
+    enable();
+    create_queues();
+    run_for(2000 * MS);
+    ck_assert_uint_eq(peek32(ACQ_AT + 16 * head[0] + 12), 0);
+    drive_find(m, "d0")->c.latency_ns = 0;
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0);
+}
+END_TEST
+
+START_TEST(sanitizing_goes_on_over_resets_and_is_an_event)
+{
+    new_nvme(NULL);
+    create_queues();
+    ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xffff);
+    slow();
+    ck_assert_uint_eq(admin(0x84, 0, 4, 0), 2);
+    ck_assert_uint_eq(admin(0x84, 0, 1, 0), 0);
+    ck_assert_uint_eq(admin(0x84, 0, 2, 0), 0);
+    ck_assert_uint_eq(admin(0x84, 0, 2, 0), 0x1d);
+    ck_assert_uint_eq(admin(0x80, 1, 0, 0), 0x1d);
+    ck_assert_uint_eq(admin(0x14, 1, 1, 0), 0x1d);
+    ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 2 << 16);
+    ck_assert_uint_eq(peek32(DATA_AT + 4), 2);
+    enable();
+    drive_find(m, "d0")->c.latency_ns = 0;
+    create_queues();
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0x1d);
+    await_event(0x101);
+    run_for(1000 * MS);
+    expect_completion(0x101, 0, 0x00810106);
+    ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0x0101ffff);
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(submit(1, io(1, 9, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
+    ck_assert_msg(peek32(DATA_AT) == 0x0001ffff, "not all is erased any more");
+}
+END_TEST
+
 /* Data, PRP lists and queues in the controller's own registers, and nowhere. */
 START_TEST(prps_in_device_registers_do_no_harm)
 {
@@ -585,7 +1006,7 @@ START_TEST(nvme_bears_random_rings)
             e.dw[k] = (uint32_t)(rng >> 33) >> (rng >> 20 & 31);
         }
         x = (uint32_t)(rng >> 35);
-        e.dw[0] &= 0xffff000f;
+        e.dw[0] &= x & 8 ? 0xffff009f : 0xffff000f;
         if (x & 1) {
             e.dw[1] = 1;
             e.dw[7] = e.dw[9] = e.dw[11] = 0;
@@ -626,6 +1047,18 @@ static void claims(TCase *tc)
     ADD(prps_that_are_not_of_whole_pages_are_refused);
     ADD(messages_come_by_the_queues_vector);
     ADD(deallocated_blocks_read_as_zeros);
+    ADD(features_are_saved_for_resets);
+    ADD(the_timestamp_goes_on_from_what_was_set);
+    ADD(effects_of_commands_and_changed_namespaces_are_told);
+    ADD(interrupts_are_coalesced);
+    ADD(blocks_marked_uncorrectable_cannot_be_read_until_written);
+    ADD(blocks_are_copied);
+    ADD(self_tests_take_time_and_leave_results);
+    ADD(formatting_erases_all_in_its_time);
+    ADD(formatting_ends_when_there_is_room_and_with_a_reset);
+    ADD(sanitizing_goes_on_over_resets_and_is_an_event);
+    ADD(properties_show_in_identify);
+    ADD(a_state_of_the_first_layout_is_upgraded);
     ADD(prps_in_device_registers_do_no_harm);
     tcase_add_loop_test(tc, nvme_bears_random_rings, 0, 6);
 }

@@ -4,6 +4,7 @@
 #include "tests/vm/disk_bench.h"
 
 #include "base/option_list.h"
+#include "vm/dev/disk_props.h"
 #include "vm/dev/scsi.h"
 #include "vm/dev/virtio_scsi.h"
 
@@ -61,6 +62,76 @@ START_TEST(disks_tell_what_they_are_and_where_they_end)
     ck_assert_int_eq(CMD("\x88\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), SCSI_FAILED);
     ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
     ck_assert_uint_eq(u.asc, 0x20);
+}
+END_TEST
+
+/* Does the device take these properties, as --device gives them? */
+static bool take(enum disk_kind kind, const char *text)
+{
+    struct option_list props;
+    struct error e;
+    bool taken;
+
+    ck_assert_int_eq(option_list_parse(&props, "--device", text, "driver", NULL, &e), 0);
+    taken = disk_props_take(d, kind, &props, &e) == 0;
+    option_list_finish(&props);
+    return taken;
+}
+
+START_TEST(properties_say_what_a_unit_is)
+{
+    static const uint8_t names[] = "\x02\0\0\x04WING\x01\x03\0\x08\x50\0\xc5\0\x12\x34\x56\x78"
+                                   "\x61\x93\0\x08\x50\0\xc5\0\x12\x34\x56\x79\x61\x94\0\x04\0\0\0\x02";
+
+    new_unit(DRIVE_DISK);
+    ck_assert(take(DISK_SCSI, "scsi-hd,vendor=ACME,product=Disk 7,ver=2.5+,device_id=WING,wwn=0x5000c50012345678,"
+                              "port_wwn=0x5000c50012345679,port_index=2,rotation_rate=7200,physical_block_size=4096,min_io_size=4096,"
+                              "opt_io_size=64K,serial=S-1"));
+    ck_assert_int_eq(CMD("\x12\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply + 8, "ACME    Disk 7          2.5+", 28), 0);
+    ck_assert_int_eq(CMD("\x12\x01\x80\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply, "\0\x80\0\x03S-1", 7), 0);
+    ck_assert_int_eq(CMD("\x12\x01\x83\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 4 + sizeof(names) - 1);
+    ck_assert_uint_eq(c.reply[3], sizeof(names) - 1);
+    ck_assert_int_eq(memcmp(c.reply + 4, names, sizeof(names) - 1), 0);
+    ck_assert_int_eq(CMD("\x12\x01\xb0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[7], 8);
+    ck_assert_uint_eq(c.reply[15], 128);
+    ck_assert_int_eq(CMD("\x12\x01\xb1\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[4] << 8 | c.reply[5], 7200);
+    ck_assert_int_eq(CMD("\x9e\x10\0\0\0\0\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[13], 3);
+    new_unit(DRIVE_DISK);
+    ck_assert(take(DISK_SCSI, "scsi-hd,serial=012345678901234567890123456789012345")); /* of which 20 are its name */
+    ck_assert_int_eq(CMD("\x12\x01\x80\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[3], 36);
+    ck_assert_int_eq(CMD("\x12\x01\x83\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[3], 24);
+    ck_assert_uint_eq(c.reply[7], 20);
+}
+END_TEST
+
+START_TEST(properties_that_do_not_fit_are_refused)
+{
+    static const struct {
+        enum disk_kind kind;
+        const char *text;
+    } bad[] = {
+        {DISK_SCSI, "serial=0123456789012345678901234567890123456"}, {DISK_ATA, "serial=012345678901234567890"},
+        {DISK_NVME, "serial=012345678901234567890"}, {DISK_VIRTIO, "serial=012345678901234567890"},
+        {DISK_SCSI, "vendor=123456789"}, {DISK_SCSI, "product=12345678901234567"}, {DISK_SCSI, "ver=12345"},
+        {DISK_ATA, "ver=123456789"}, {DISK_ATA, "model=12345678901234567890123456789012345678901"}, {DISK_SCSI, "vendor=\t"},
+        {DISK_SCSI, "wwn=x"}, {DISK_SCSI, "port_index=0"}, {DISK_SCSI, "port_index=65536"}, {DISK_SCSI, "rotation_rate=2"},
+        {DISK_SCSI, "rotation_rate=65535"}, {DISK_SCSI, "logical_block_size=4096"}, {DISK_SCSI, "physical_block_size=0"},
+        {DISK_SCSI, "physical_block_size=256"}, {DISK_SCSI, "physical_block_size=1000"}, {DISK_SCSI, "physical_block_size=4M"},
+        {DISK_SCSI, "min_io_size=100"}, {DISK_SCSI, "min_io_size=64M"},
+    };
+
+    new_unit(DRIVE_DISK);
+    for (unsigned i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!take(bad[i].kind, bad[i].text), "%s", bad[i].text);
+    ck_assert(take(DISK_SCSI, "logical_block_size=512,rotation_rate=0,port_index=65535,min_io_size=512"));
 }
 END_TEST
 
@@ -513,6 +584,8 @@ static void claims(TCase *tc)
     ADD(disks_tell_what_they_are_and_where_they_end);
     ADD(sense_data_last_until_the_next_command);
     ADD(a_disk_refuses_what_it_cannot_do);
+    ADD(properties_say_what_a_unit_is);
+    ADD(properties_that_do_not_fit_are_refused);
     ADD(a_cd_tells_its_table_of_contents_in_three_formats);
     ADD(features_are_told_from_a_number_on_or_one);
     ADD(a_tray_that_closes_is_an_attention_and_an_event);

@@ -154,6 +154,11 @@ START_TEST(the_structures_are_found_by_capabilities)
     ck_assert_uint_eq(pci_config_read(f, 0, 4), 0x10421af4);
     ck_assert_uint_eq(get(0x12, 2), 4);
     ck_assert_uint_eq(get(0x2000 + 34, 2), 4);
+    new_blk("virtio-blk-pci,serial=S1,physical_block_size=4096,min_io_size=4K,opt_io_size=1M");
+    ck_assert_uint_eq(get(0x2000 + 24, 1), 3);
+    ck_assert_uint_eq(get(0x2000 + 26, 2), 8);
+    ck_assert_uint_eq(get(0x2000 + 28, 4), 2048);
+    ck_assert_str_eq(drive_find(m, "d0")->serial, "S1");
 }
 END_TEST
 

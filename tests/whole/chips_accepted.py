@@ -462,7 +462,7 @@ ACCEPTED = [
     ("nvme", r"nvme cap q", 0x18000b000400, 33),
     ("nvme", r"nvme pattern (0|4|24|28|30)", 0xfb00ffff, 33),
     ("nvme", r"nvme cc pattern 14", 0xff00000e, 33),
-    ("nvme", r"nvme csts 1", 0x3, 33),
+    ("nvme", r"nvme csts (1|461001)", 0x3, 33),
     ("sdhci", r"sdhci (1|2|4) reset (40|42|43|48|fc|fe|ff)", 0x24132437, 34),
     ("sdhci", r"sdhci pattern [0-9a-fx=]+", 0x2413ffff, 34),
     ("sdhci", r"sdhci after its reset (1|2|4) reset (40|42|43|48|fc|fe|ff)", 0x24132437, 34),

@@ -35,7 +35,7 @@ static void make_nvme(void)
 static void nvme_command(paddr_t at, bool admin)
 {
     static const uint8_t of_admin[] = {0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 16, 17, 20, 0x80, 0x84};
-    static const uint8_t of_io[] = {0, 1, 2, 4, 5, 8, 9, 12, 13, 17};
+    static const uint8_t of_io[] = {0, 1, 2, 4, 5, 8, 9, 12, 13, 17, 0x19, 0x19};
     uint32_t dw[16];
 
     for (unsigned i = 0; i < 16; i++)

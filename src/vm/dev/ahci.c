@@ -17,6 +17,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/ata.h"
+#include "vm/dev/disk_props.h"
 #include "vm/dev/pci.h"
 #include "vm/machine.h"
 
@@ -1011,7 +1012,10 @@ static const struct device_ops ahci_ops = {
 };
 
 const struct option_key ahci_keys[] = {{NULL, NULL}};
-const struct option_key ahci_disk_keys[] = {{"unit", "0, on ide.N also 1"}, {NULL, NULL}};
+#define UNIT_KEY {"unit", "0, on ide.N also 1"}
+const struct option_key ahci_disk_keys[] = {UNIT_KEY, DISK_ATA_KEYS, {"logical_block_size", "512"}, {"physical_block_size", "BYTES"},
+                                            DISK_ROTATION_KEY, {NULL, NULL}};
+const struct option_key ahci_cd_keys[] = {UNIT_KEY, DISK_ATA_KEYS, {NULL, NULL}};
 
 int ahci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
               struct error *err)
@@ -1057,6 +1061,8 @@ int ahci_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct dr
     struct ahci *a = find_port(s->machine, bus, &port);
 
     (void)name, (void)devfn;
+    if (disk_props_take(d, DISK_ATA, props, err) < 0)
+        return err->code;
     if (!a && parts_ide_channel(s, bus, &channel))
         return parts_plug_onboard(s, DRIVE_IF_IDE, 2 * channel, d, props, err);
     if (!a || a->drives[port])

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "vm/dev/disk_props.h"
 #include "vm/machine.h"
 
 #define DEVICE_LBA 0x40u
@@ -311,10 +312,30 @@ void ata_identify_serial(uint8_t *r, unsigned depth)
     put_words(r, 93, 0, 1);
     if (depth) {
         put_words(r, 75, depth - 1, 1);
-        put_words(r, 84, 0x4023, 1);
-        put_words(r, 87, 0x4023, 1);
+        r[2 * 84] |= 0x20;
+        r[2 * 87] |= 0x20;
     }
     ata_checksum(r, 0xa5);
+}
+
+/* A number that is like no other, if it has one: four words, the highest first. */
+static void identify_wwn(const struct drive *d, uint8_t *r)
+{
+    if (!d->identity.wwn)
+        return;
+    r[2 * 84 + 1] |= 0x41;
+    r[2 * 87 + 1] |= 0x41;
+    for (unsigned i = 0; i < 4; i++)
+        put_words(r, 108 + i, d->identity.wwn >> (48 - 16 * i) & 0xffffu, 1);
+}
+
+static void identify_names(const struct drive *d, const char *model, uint8_t *r)
+{
+    const struct drive_identity *id = &d->identity;
+
+    put_string(r, 10, 10, d->serial);
+    put_string(r, 23, 4, *id->version ? id->version : "1.0");
+    put_string(r, 27, 20, *id->model ? id->model : model);
 }
 
 static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r)
@@ -328,9 +349,7 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 1, g.cylinders, 1);
     put_words(r, 3, g.heads, 1);
     put_words(r, 6, g.sectors, 1);
-    put_string(r, 10, 10, d->serial);
-    put_string(r, 23, 4, "1.0");
-    put_string(r, 27, 20, "hindcast HARDDISK");
+    identify_names(d, "hindcast HARDDISK", r);
     put_words(r, 47, 0x8000u | MULTIPLE_MOST, 1);
     put_words(r, 49, 0x0b00, 1); /* IORDY, LBA, DMA */
     put_words(r, 50, 0x4000, 1);
@@ -350,26 +369,26 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 86, 0x3400, 1);
     put_words(r, 87, 0x4003, 1);
     put_words(r, 100, total, 4);
-    if (d->c.sector_size > ATA_SECTOR)
-        put_words(r, 106, 0x6003, 1); /* eight logical sectors in a physical one */
+    if (disk_physical_block(d) > ATA_SECTOR) /* so many logical sectors in a physical one */
+        put_words(r, 106, 0x6000u | (uint32_t)__builtin_ctz(disk_physical_block(d) / ATA_SECTOR), 1);
     put_words(r, 169, 1, 1);          /* TRIM */
     put_words(r, 105, 8, 1);          /* sectors of its list */
-    put_words(r, 217, 1, 1);          /* no rotation */
+    put_words(r, 217, d->identity.rotation_rate, 1);
+    identify_wwn(d, r);
     ata_checksum(r, 0xa5);
 }
 
 static void identify_packet(const struct drive *d, const struct ata_unit *u, uint8_t *r)
 {
     put_words(r, 0, 0x85c0, 1); /* CD-ROM, removable, DRQ within 50 us, 12-byte packets */
-    put_string(r, 10, 10, d->serial);
-    put_string(r, 23, 4, "1.0");
-    put_string(r, 27, 20, "hindcast DVD-ROM");
+    identify_names(d, "hindcast DVD-ROM", r);
     put_words(r, 49, 0x0b00, 1);
     identify_modes(u, r);
     put_words(r, 80, 0x00f0, 1);
     put_words(r, 82, 0x4218, 1); /* NOP, DEVICE RESET, PACKET, power management */
     put_words(r, 83, 0x4000, 1);
     put_words(r, 85, 0x4218, 1);
+    identify_wwn(d, r);
     ata_checksum(r, 0xa5);
 }
 

@@ -65,7 +65,7 @@ const struct device_model device_models[] = {
     {"i6300esb", "PCI", "watchdog of an Intel 6300ESB", TAKES_NONE, i6300esb_keys, i6300esb_plug},
     {"ib700", "ISA", "watchdog of an iBASE IB700", TAKES_NONE, ib700_keys, ib700_plug},
     {"ich9-ahci", "PCI", "AHCI host adapter with six ports", TAKES_NONE, ahci_keys, ahci_plug},
-    {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_disk_keys, ahci_disk_plug},
+    {"ide-cd", "IDE", "ATAPI CD-ROM drive, on AHCI or bus=ide.N", TAKES_CDROM, ahci_cd_keys, ahci_disk_plug},
     {"ide-hd", "IDE", "ATA disk, on AHCI or bus=ide.N", TAKES_DRIVE, ahci_disk_keys, ahci_disk_plug},
     {"ich9-usb-ehci1", "PCI", "EHCI USB host controller of an ICH9, six ports", TAKES_NONE, NULL, ich9_usb_ehci1_plug},
     {"ich9-usb-uhci1", "PCI", "UHCI USB host controller of an ICH9, two ports", TAKES_NONE, uhci_keys, ich9_usb_uhci1_plug},
@@ -143,7 +143,7 @@ const struct device_model device_models[] = {
     {"virtio-tablet-device", "virtio-mmio", "virtio tablet in a slot of the virt board", TAKES_NONE, virtio_input_mmio_keys,
      virtio_tablet_mmio_plug},
     {"virtio-tablet-pci", "PCI", "virtio tablet", TAKES_NONE, virtio_input_keys, virtio_tablet_pci_plug},
-    {"scsi-cd", "SCSI", "SCSI CD-ROM drive", TAKES_CDROM, scsi_disk_keys, scsi_disk_plug},
+    {"scsi-cd", "SCSI", "SCSI CD-ROM drive", TAKES_CDROM, scsi_cd_keys, scsi_disk_plug},
     {"scsi-hd", "SCSI", "SCSI disk", TAKES_DRIVE, scsi_disk_keys, scsi_disk_plug},
     {NULL, NULL, NULL, TAKES_NONE, NULL, NULL},
 };

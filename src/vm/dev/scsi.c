@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "vm/dev/disk_props.h"
 
 enum {
     TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, READ_6 = 0x08, WRITE_6 = 0x0a, SEEK_6 = 0x0b, INQUIRY = 0x12,
@@ -115,6 +116,36 @@ static bool is_cd(const struct drive *d)
     return d->c.media == DRIVE_CDROM;
 }
 
+/* A designator (SPC-3, 7.6.3.1): protocol and code set, association and type, its bytes. Returns the next one's place. */
+static uint8_t *designator(uint8_t *r, uint8_t code, uint8_t type, const void *bytes, size_t len)
+{
+    r[0] = code;
+    r[1] = type;
+    r[2] = 0;
+    r[3] = (uint8_t)len;
+    memcpy(r + 4, bytes, len);
+    return r + 4 + len;
+}
+
+/* Device identification: a name, and names of the unit and of its port that are like no others, where it has such. */
+static size_t designators(const struct drive *d, uint8_t *r)
+{
+    const struct drive_identity *id = &d->identity;
+    const char *name = *id->device_id ? id->device_id : d->serial;
+    uint8_t number[8], *p = designator(r, 2, 0, name, strnlen(name, sizeof(id->device_id) - 1)); /* ASCII, vendor specific, of the unit */
+
+    put_be64(number, id->wwn);
+    if (id->wwn)
+        p = designator(p, 1, 3, number, 8); /* NAA */
+    put_be64(number, id->port_wwn);
+    if (id->port_wwn)
+        p = designator(p, 0x61, 0x93, number, 8); /* the same of its port, SAS */
+    put_be32(number, id->port_index);
+    if (id->port_index)
+        p = designator(p, 0x61, 0x94, number, 4); /* the port's number */
+    return (size_t)(p - r);
+}
+
 /* Vital product data (SPC-3, 7.6; SBC-3, 6.6). False: there is no such page. */
 static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t *len)
 {
@@ -132,21 +163,20 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
         memcpy(r + 4, d->serial, n);
         break;
     case 0x83:
-        n = 4 + serial;
-        r[4] = 2; /* ASCII, vendor specific, of the unit */
-        r[7] = (uint8_t)serial;
-        memcpy(r + 8, d->serial, serial);
+        n = designators(d, r + 4);
         break;
     case 0xb0: /* block limits */
         n = 60;
         r[4] = 1;                     /* a WRITE SAME of 0 blocks is none to the end */
+        put_be16(r + 6, d->identity.min_io);
+        put_be32(r + 12, d->identity.opt_io);
         put_be32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
         put_be32(r + 24, UNMAP_MOST);
         put_be64(r + 36, SAME_MOST);
         break;
-    case 0xb1: /* characteristics: no rotation */
+    case 0xb1: /* characteristics: rotation */
         n = 60;
-        put_be16(r + 4, 1);
+        put_be16(r + 4, d->identity.rotation_rate);
         break;
     case 0xb2: /* provisioning: UNMAP, WRITE SAME; unmapped blocks read as zeros or not */
         n = 4;
@@ -166,6 +196,7 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
 
 static void inquiry(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
+    const struct drive_identity *id = &d->identity;
     uint8_t *r = c->reply;
     uint64_t len = 36;
 
@@ -183,9 +214,9 @@ static void inquiry(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, st
         r[3] = 2;
         r[4] = 31;
         r[7] = 2; /* command queueing */
-        put_text(r + 8, 8, "HINDCAST");
-        put_text(r + 16, 16, is_cd(d) ? "CD-ROM" : "DISK");
-        put_text(r + 32, 4, "1");
+        put_text(r + 8, 8, *id->vendor ? id->vendor : "HINDCAST");
+        put_text(r + 16, 16, *id->product ? id->product : is_cd(d) ? "CD-ROM" : "DISK");
+        put_text(r + 32, 4, *id->version ? id->version : "1");
     }
     r[0] = is_cd(d) ? 5 : 0;
     reply(c, len, get_be16(cdb + 3));
@@ -287,6 +318,7 @@ static void read_capacity(struct drive *d, struct scsi_command *c, const uint8_t
     }
     put_be64(c->reply, last);
     put_be32(c->reply + 8, d->c.sector_size);
+    c->reply[13] = (uint8_t)disk_physical_exponent(d);
     c->reply[14] = d->c.discard == DRIVE_DISCARD_ZERO ? 0xc0 : 0x80; /* thin provisioning; zeros after UNMAP */
     reply(c, 32, get_be32(cdb + 10));
 }

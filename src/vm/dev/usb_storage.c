@@ -17,6 +17,7 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "vm/dev/disk_props.h"
 #include "vm/dev/scsi.h"
 #include "vm/dev/usb.h"
 #include "vm/machine.h"
@@ -433,18 +434,22 @@ static const struct device_ops ops = {
     .describe = storage_describe,
 };
 
-const struct option_key usb_storage_keys[] = {USB_KEYS, {NULL, NULL}};
+const struct option_key usb_storage_keys[] = {USB_KEYS, DISK_BLOCK_KEYS, DISK_IO_KEYS, {NULL, NULL}};
 
 int usb_storage_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d, const struct option_list *props,
                      struct error *err)
 {
-    struct device *dev = machine_add_owned_device(s->machine, &ops, name, sizeof(struct storage));
-    struct storage *st = dev->wiring;
+    struct device *dev;
+    struct storage *st;
     char path[BOOT_PATH_BYTES];
 
     (void)devfn;
+    if (disk_props_take(d, DISK_USB, props, err) < 0)
+        return err->code;
+    dev = machine_add_owned_device(s->machine, &ops, name, sizeof(struct storage));
+    st = dev->wiring;
     st->drive = d;
-    snprintf(st->usb.serial, sizeof(st->usb.serial), "%s", d->serial);
+    snprintf(st->usb.serial, sizeof(st->usb.serial), "%.31s", d->serial);
     if (usb_plug(&st->usb, s, dev, &storage_class, props, err) < 0)
         return err->code;
     d->wiring = dev;

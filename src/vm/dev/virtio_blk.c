@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "vm/dev/disk_props.h"
 #include "vm/dev/virtio_mmio.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
@@ -111,7 +112,9 @@ static void config_read(const struct virtio *v, uint8_t *c)
     c[18] = (uint8_t)g.heads;
     c[19] = (uint8_t)g.sectors;
     put(c, 20, d->c.sector_size, 4);
-    put(c, 26, 1, 2);
+    c[24] = (uint8_t)disk_physical_exponent(d);
+    put(c, 26, d->identity.min_io ? d->identity.min_io : 1, 2);
+    put(c, 28, d->identity.opt_io, 4);
     c[CONFIG_WCE] = state_of(v)->write_back;
     put(c, 34, v->queues, 2);
     put(c, 36, RANGE_MOST, 4);
@@ -354,9 +357,9 @@ static const struct device_ops blk_pci_ops = {
     .write = virtio_pci_write,
 };
 
-const struct option_key virtio_blk_keys[] = {
-    {"num-queues", "1 to 8"}, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
-const struct option_key virtio_blk_mmio_keys[] = {{"num-queues", "1 to 8"}, VIRTIO_MMIO_KEYS, {NULL, NULL}};
+#define BLK_KEYS {"num-queues", "1 to 8"}, DISK_SERIAL_KEY, DISK_BLOCK_KEYS, DISK_IO_KEYS
+const struct option_key virtio_blk_keys[] = {BLK_KEYS, {"packed", "on|off"}, {"disable-legacy", "on|off"}, {NULL, NULL}};
+const struct option_key virtio_blk_mmio_keys[] = {BLK_KEYS, VIRTIO_MMIO_KEYS, {NULL, NULL}};
 
 /* The device as its properties say, without what carries it. NULL: they make no sense. */
 static struct blk *make(struct sockets *s, const struct device_ops *ops, const char *name, struct drive *d,
@@ -368,7 +371,7 @@ static struct blk *make(struct sockets *s, const struct device_ops *ops, const c
     struct blk *b;
 
     if (option_list_number(props, "num-queues", 1, VIRTIO_QUEUES, &queues, err) < 0 ||
-        option_list_switch(props, "packed", &packed, err) < 0)
+        option_list_switch(props, "packed", &packed, err) < 0 || disk_props_take(d, DISK_VIRTIO, props, err) < 0)
         return NULL;
     dev = machine_add_owned_device(s->machine, ops, name, sizeof(*b));
     b = dev->wiring;

@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "vm/dev/scsi.h"
+#include "vm/dev/disk_props.h"
 #include "vm/dev/virtio_mmio.h"
 #include "vm/dev/virtio_pci.h"
 #include "vm/machine.h"
@@ -484,7 +485,10 @@ int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, st
 
 /* ---- what is plugged into it ---- */
 
-const struct option_key scsi_disk_keys[] = {{"scsi-id", "0 to 7"}, {"lun", "0"}, {"channel", "0"}, {NULL, NULL}};
+#define ADDRESS_KEYS {"scsi-id", "0 to 7"}, {"lun", "0"}, {"channel", "0"}
+
+const struct option_key scsi_disk_keys[] = {ADDRESS_KEYS, DISK_SCSI_KEYS, DISK_BLOCK_KEYS, DISK_IO_KEYS, DISK_ROTATION_KEY, {NULL, NULL}};
+const struct option_key scsi_cd_keys[] = {ADDRESS_KEYS, DISK_SCSI_KEYS, {NULL, NULL}};
 
 /* The adapter that bus=NAME or bus=NAME.0 means, or the one that was made last. */
 static struct device *find_adapter(const struct machine *m, const char *bus)
@@ -520,6 +524,8 @@ int scsi_disk_plug(struct sockets *s, const char *name, uint8_t devfn, struct dr
             target = i;
     if (target == TARGETS || a->drives[target])
         return error_set(err, -EINVAL, "there is no room for it on the SCSI bus");
+    if (disk_props_take(d, DISK_SCSI, props, err) < 0)
+        return err->code;
     a->drives[target] = d;
     d->wiring = dev;
     parts_boots(s, parts_drive_kind(d), a->path, "/channel@0/disk@%x,0", (unsigned)target);

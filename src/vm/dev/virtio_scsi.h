@@ -5,7 +5,7 @@
 #include "vm/dev/parts.h"
 
 /* For device_models[]: "virtio-scsi-pci" and "virtio-scsi-device", the adapters, and what is plugged into them. */
-extern const struct option_key virtio_scsi_keys[], virtio_scsi_mmio_keys[], scsi_disk_keys[];
+extern const struct option_key virtio_scsi_keys[], virtio_scsi_mmio_keys[], scsi_disk_keys[], scsi_cd_keys[];
 int virtio_scsi_mmio_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
                           const struct option_list *props, struct error *err);
 int virtio_scsi_pci_plug(struct sockets *s, const char *name, uint8_t devfn, struct drive *d,
