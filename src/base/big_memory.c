@@ -49,6 +49,30 @@ void region_unmap(void *region, size_t size)
         munmap(region, (size + PAGE_SIZE - 1) & ~(size_t)(PAGE_SIZE - 1));
 }
 
+/* The multiples of `unit` in it. */
+static void advise_within(void *from, size_t len, size_t unit, int advice)
+{
+    uintptr_t first = ((uintptr_t)from + unit - 1) & ~(uintptr_t)(unit - 1), end = ((uintptr_t)from + len) & ~(uintptr_t)(unit - 1);
+
+    if (first < end)
+        (void)madvise((uint8_t *)from + (first - (uintptr_t)from), end - first, advice);
+}
+
+void memory_in_large_pages(void *from, size_t len)
+{
+    advise_within(from, len, CHUNK_BYTES, MADV_HUGEPAGE);
+}
+
+void memory_at_once(void *from, size_t len)
+{
+#ifdef MADV_POPULATE_WRITE
+    advise_within(from, len, PAGE_SIZE, MADV_POPULATE_WRITE);
+#else
+    (void)from;
+    (void)len;
+#endif
+}
+
 /* ---- pages ---- */
 
 static void put_in(struct page_slab *s, struct slab_chunk *c)

@@ -15,6 +15,11 @@ void *region_map(size_t size);
 /* The same size again. NULL is none. */
 void region_unmap(void *region, size_t size);
 
+/* Memory that somebody else has taken, and is about to fill: in large pages as far as it goes; or in small ones, but all at once, not
+ * at a fault each. */
+void memory_in_large_pages(void *from, size_t len);
+void memory_at_once(void *from, size_t len);
+
 /* Pages of 4 KiB out of chunks of 2 MiB. All zero bytes is an empty one. What is given back is used again; of what is free beyond
  * 64 MiB and an eighth of what was in use, empty chunks go back to the host, and beyond twice that single pages, too. */
 struct page_slab {

@@ -18,6 +18,19 @@ static void *map(int fd, size_t size, int protection)
     return at == MAP_FAILED ? NULL : at;
 }
 
+/* (A host that cannot do it gives a page at each touch, as ever.) */
+static void back(const struct code_memory *m, size_t from, size_t len)
+{
+#if defined(MADV_POPULATE_WRITE) && defined(MADV_POPULATE_READ)
+    (void)madvise(m->write + from, len, MADV_POPULATE_WRITE);
+    (void)madvise((uint8_t *)(uintptr_t)m->execute + from, len, MADV_POPULATE_READ);
+#else
+    (void)m;
+    (void)from;
+    (void)len;
+#endif
+}
+
 int code_memory_map(struct code_memory *m, size_t size, struct error *err)
 {
     int fd = memfd_create("hindcast-code", MFD_CLOEXEC), code;
@@ -42,7 +55,7 @@ int code_memory_map(struct code_memory *m, size_t size, struct error *err)
             munmap(execute, size);
         return error_set(err, -code, "compiled code cannot be mapped: %s", strerror(code));
     }
-    *m = (struct code_memory){.write = write, .execute = execute, .size = size, .unmap = code_memory_unmap};
+    *m = (struct code_memory){.write = write, .execute = execute, .size = size, .back = back, .unmap = code_memory_unmap};
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/big_memory.h"
 #include "host/output.h"
 
 /* Files that have no size beforehand (pipes, /proc) are read in pieces of this. */
@@ -49,6 +50,13 @@ static int read_all(int fd, const char *path, uint64_t limit, const char *limit_
     }
 }
 
+/* For a file of that size, at once. */
+static void make_room(struct buffer *out, uint64_t size)
+{
+    if (size < SIZE_MAX / 4)
+        memory_in_large_pages(buffer_reserve(out, (size_t)size + PIECE), (size_t)size);
+}
+
 /* What is open, whole; it is closed. */
 static int load(int fd, const char *path, uint64_t limit, const char *limit_means, struct buffer *out, struct error *err)
 {
@@ -66,6 +74,8 @@ static int load(int fd, const char *path, uint64_t limit, const char *limit_mean
         limit = ENDLESS;
         limit_means = "is read of what is no regular file";
     }
+    if (r == 0 && S_ISREG(st.st_mode))
+        make_room(out, (uint64_t)st.st_size);
     if (r == 0)
         r = read_all(fd, path, limit, limit_means, out, err);
     close(fd);

@@ -17,7 +17,7 @@ void host_memory_keep_freed(void)
 {
 #ifdef __GLIBC__
     (void)mallopt(M_TRIM_THRESHOLD, 32 << 20);
-    (void)mallopt(M_MMAP_THRESHOLD, 8 << 20); /* beyond it, each is a mapping of its own */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 20); /* beyond it, each is a mapping of its own: it comes zero, and grows without being copied */
     (void)mallopt(M_TOP_PAD, 1 << 20);
 #endif
 }

@@ -29,6 +29,7 @@
 #include "vm/exec_priv.h"
 #include "vm/jit/jit.h"
 
+#include "base/big_memory.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
@@ -82,6 +83,8 @@ static void make_table(const struct exec_shared *sh, struct tlb_context *t, unsi
 
     table->entries = xmalloc(n * sizeof(table->entries[0]));
     table->infos = xmalloc(n * sizeof(table->infos[0]));
+    memory_at_once(table->entries, n * sizeof(table->entries[0]));
+    memory_at_once(table->infos, n * sizeof(table->infos[0]));
     table->next_victim = 0;
     for (unsigned i = 0; i < n; i++)
         forget_entry(table, i, false);
@@ -396,11 +399,22 @@ static void inherit(struct exec *x, struct tlb_context *t)
             note_kin_table(sh, t, &kin.tops[n], n);
 }
 
+/* Machines of many CPUs have more contexts than there are bits. */
+static bool shares_bit(const struct exec_shared *sh, const struct tlb_context *t)
+{
+    for (unsigned i = 0; i < sh->ncontexts; i++)
+        if (sh->contexts[i] != t && context_bit(sh->contexts[i]) == context_bit(t))
+            return true;
+    return false;
+}
+
 /* No table that was walked has to do with a context any more: it is going to stand for other roots. (Else a table that is written when it is
- * long something else, would empty it.) */
+ * long something else, would empty it. But what depends on it because of another context with the same bit, still does.) */
 static void forget_context(struct exec_shared *sh, const struct tlb_context *t)
 {
     empty_parts(sh, sh->contexts[t->number], TLB_ALL_PARTS);
+    if (shares_bit(sh, t))
+        return;
     for (unsigned i = 0; i < sh->nwalked_pages; i++) {
         uint32_t page = sh->walked_pages[i];
         struct walked *w = sh->pages[page].walked;

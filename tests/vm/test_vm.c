@@ -623,6 +623,87 @@ START_TEST(a_changed_page_table_is_obeyed_at_once)
 }
 END_TEST
 
+/* ---- page tables of many CPUs ---- */
+
+#define ROOTS     15u     /* as many as a CPU keeps translations of, with the one that it begins with */
+#define OTHERS    12u     /* then so many more */
+#define FIRST     4u      /* pages: the tables of ROOTS, then of OTHERS */
+#define SEEN_AT   40u     /* the page that they map differently */
+#define CODE(cpu) (0x1000u + 0x300u * (cpu))
+
+static void put_bytes(struct machine *m, uint32_t *at, const uint8_t *bytes, size_t n)
+{
+    toy_poke(m, *at, bytes, n);
+    *at += (uint32_t)n;
+}
+
+/* r1 = the table of page `page`, which is used; r5 = what its SEEN_AT shows, added to r6. */
+static void put_visit(struct machine *m, uint32_t *at, uint32_t page)
+{
+    const uint8_t code[] = {TOY_MOVI, 1, 0, (uint8_t)(page << 4), (uint8_t)(page >> 4), 0, TOY_SETPT, 1, TOY_LD, 2, 5, 4, 0, 0,
+                            TOY_ALU, ALU32(TOY_ADD), 6, 6, 5};
+
+    put_bytes(m, at, code, sizeof(code));
+}
+
+static void put_visits(struct machine *m, uint32_t *at, uint32_t first, unsigned count)
+{
+    for (uint32_t page = first; page < first + count; page++)
+        put_visit(m, at, page);
+}
+
+/* Each CPU visits ROOTS, so that together they have more contexts than there are bits for them; the first one goes on to OTHERS,
+ * and changes ROOTS; the last one comes back to them. */
+START_TEST(a_changed_page_table_is_obeyed_by_each_of_many_cpus)
+{
+    static const uint8_t yield[] = {TOY_YIELD}, halt[] = {TOY_HLT}, begin_sum[] = {TOY_MOVI, 6, 0, 0, 0, 0};
+    struct machine *m = toy_machine_of(5);
+    uint32_t at, value;
+    struct stop stop;
+
+    for (uint32_t page = FIRST; page < FIRST + ROOTS + OTHERS; page++) {
+        for (uint32_t i = 0; i < 32; i++) {
+            value = i << 12 | 3;
+            toy_poke(m, (page << PAGE_SHIFT) + 4 * i, &value, 4);
+        }
+        value = 0x2003;
+        toy_poke(m, (page << PAGE_SHIFT) + 4 * SEEN_AT, &value, 4);
+    }
+    value = 1;
+    toy_poke(m, 0x2000, &value, 4);
+    value = 1000;
+    toy_poke(m, 0x3000, &value, 4);
+    for (unsigned n = 0; n < 5; n++) {
+        toy_nth(m, n)->st->pc = at = CODE(n);
+        toy_nth(m, n)->st->r[4] = SEEN_AT << PAGE_SHIFT;
+        toy_nth(m, n)->st->r[3] = 0x3003;
+        put_visits(m, &at, FIRST, ROOTS);
+        put_bytes(m, &at, yield, sizeof(yield));
+        if (n == 0) {
+            put_visits(m, &at, FIRST + ROOTS, OTHERS);
+            for (uint32_t page = FIRST; page < FIRST + ROOTS; page++) {
+                const uint8_t change[] = {TOY_MOVI, 1, 0, (uint8_t)(page << 4), (uint8_t)(page >> 4), 0, TOY_ST, 2, 3, 1, 4 * SEEN_AT, 0};
+
+                put_bytes(m, &at, change, sizeof(change));
+            }
+            put_bytes(m, &at, yield, sizeof(yield));
+        } else if (n == 4) {
+            put_bytes(m, &at, begin_sum, sizeof(begin_sum));
+            put_visits(m, &at, FIRST, ROOTS);
+        }
+        put_bytes(m, &at, halt, sizeof(halt));
+        ck_assert_uint_le(at, CODE(n + 1));
+    }
+    m->schedule = (struct schedule){.quantum = 1000000};
+    machine_restored(m);
+    machine_run(m, 10000, &stop);
+    ck_assert_int_eq(stop.kind, STOP_IDLE);
+    ck_assert_uint_eq(toy_nth(m, 1)->st->r[6], ROOTS);
+    ck_assert_uint_eq(toy_nth(m, 4)->st->r[6], 1000 * ROOTS);
+    machine_destroy(m);
+}
+END_TEST
+
 START_TEST(an_instruction_across_two_pages_follows_both_mappings)
 {
     /* r5 times: the instruction at 0x1ffd has its immediate in the second page */
@@ -858,6 +939,7 @@ Suite *test_suite(void)
     suite_add_tcase(s, t);
     t = tcase_create("translations");
     tcase_add_test(t, a_changed_page_table_is_obeyed_at_once);
+    tcase_add_test(t, a_changed_page_table_is_obeyed_by_each_of_many_cpus);
     tcase_add_test(t, an_instruction_across_two_pages_follows_both_mappings);
     tcase_add_test(t, single_stepping_traps_after_every_instruction);
     suite_add_tcase(s, t);

@@ -21,6 +21,8 @@
 #define SIZE_MIN ((size_t)16 << 10)
 /* Of the memory for code, so much is for counters: there is one for about so many bytes of a block's code. */
 #define COUNTERS_PART 64u
+/* Memory is backed in pieces of so many bytes, when less than a fourth of one is left. */
+#define BACKED_PIECE ((size_t)64 << 10)
 
 typedef enum left enter_fn(struct block *b, const void *code, struct exec *x);
 
@@ -56,6 +58,8 @@ struct jit *jit_create(struct ucpu *c, const struct code_memory *memory, unsigne
     j->first_cold = j->first + (j->code.end - j->first) / 2;
     j->cold.end = j->code.end;
     j->code.end = j->first_cold;
+    j->backed = memory->write;
+    j->cold_backed = memory->write + ((size_t)(j->first_cold - memory->write) & ~(BACKED_PIECE - 1));
     jit_flush(j);
     return j;
 }
@@ -153,8 +157,22 @@ void jit_throw_away(struct jit *j)
     jit_flush(j);
 }
 
+static void back_ahead(const struct jit *j, const struct code *e, uint8_t **backed)
+{
+    size_t piece = BACKED_PIECE;
+
+    if (!j->memory.back || e->at + BACKED_PIECE / 4 < *backed || *backed >= e->end)
+        return;
+    if (piece > (size_t)(e->end - *backed))
+        piece = (size_t)(e->end - *backed);
+    j->memory.back(&j->memory, (size_t)(*backed - j->memory.write), piece);
+    *backed += piece;
+}
+
 static void make_code(struct jit *j, struct block *b)
 {
+    back_ahead(j, &j->code, &j->backed);
+    back_ahead(j, &j->cold, &j->cold_backed);
     if (!b->valid || compile(j, b))
         return;
     jit_throw_away(j);

@@ -185,6 +185,7 @@ struct jit {
     struct code code;      /* what is run as a rule; */
     struct code cold;      /* what is not is far away, so that it is in nobody's way: written by cold_begin() to cold_end() */
     uint8_t *first, *first_cold; /* where blocks begin, behind the stubs */
+    uint8_t *backed, *cold_backed; /* up to there the host has given memory */
     uint32_t *counters;    /* behind all code: see ran.c */
     uint32_t ncounters, max_counters;
     struct ran {
