@@ -35,6 +35,7 @@ uint64_t value(void);
 
 struct one_case {
     bool compat; /* 32-bit code: base and registers are of 32 bits */
+    bool varies; /* processors differ: what the host does does not matter */
     uint64_t base;
     uint64_t gpr[16];
     uint64_t rip;
@@ -75,7 +76,8 @@ struct guest {
     uint8_t *ram;
 };
 
-/* The host's side, the guest, and the one whose code is compiled. False: the memory for host code cannot be mapped, which is said. */
+/* The host's side, the guest, and the one whose code is compiled. False: the memory for host code cannot be mapped, which is said.
+ * Where the host lets nobody run 32-bit code, such code is run by the emulator alone. */
 bool sides_begin(struct guest *g, struct guest *jit);
 /* Say how many cases agree, if none failed. The exit status. */
 int sides_end(struct guest *g, struct guest *jit, unsigned long cases, bool failed);
