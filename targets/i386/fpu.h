@@ -23,10 +23,12 @@ i386_helper *i386_x87_handler(unsigned opcode, unsigned modrm);
 /* The function for 0F `opcode` with the I386_FX_66/F2/F3 prefixes in `fx` and ModRM on
  * this model; never NULL. */
 i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
-/* Is it an instruction on MMX registers, and no XMM registers, that the model has, and not MASKMOVQ? */
+/* Is it LFENCE, MFENCE or SFENCE, and the model has it? Accesses happen in order: there is nothing to do. */
+bool i386_is_fence(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
+/* Is it an instruction on MMX registers, and no XMM registers, that the model has? */
 bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
-/* Is it one on both, but not CVTPI2PS or CVTPI2PD of memory (Intel's processors change to MMX state for the first, AMD's do not), nor
- * of two doubles in memory? */
+/* Is it one on both? (CVTPI2PS of memory is, as on Intel's processors, which change to MMX state; AMD's do not. CVTPI2PD of memory is
+ * none.) */
 bool i386_is_mmx_and_sse(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx);
 
 /* RESET (not INIT, which leaves x87 and SSE alone; SDM 3A, table 9-1). */

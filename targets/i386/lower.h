@@ -145,12 +145,11 @@ i386_helper i386_fwait; /* 9B; S_T(2) likewise */
 /* i386_simd_handler(): on MMX registers, and what has none. d: xx of 0F xx, 100H + xx of 0F 38 xx, 200H + xx of 0F 3A xx;
  * a: ModRM (0 if there is none: 77);
  * b: I386_FX_* | segment; S_T(0) offset; S_T(1) imm8. MASKMOVQ (F7) has segment and offset (DI or EDI) without
- * I386_FX_MEM. Alone if it stores more than 16 bytes (FXSAVE) or bytewise (MASKMOVQ, MASKMOVDQU). */
+ * I386_FX_MEM. Alone if it stores more than 16 bytes (FXSAVE). */
 i386_helper i386_op_sse_unavailable; /* raises what CR0.EM and CR0.TS call for */
 i386_helper i386_op_avx_unavailable; /* #NM */
-i386_helper i386_op_maskmovdqu;      /* as MASKMOVQ above; alone */
-/* avx.c: of the micro-op VECTOR_MASKED; S_T(0): offset, of a gather without the index. */
-i386_helper i386_op_masked_load, i386_op_masked_store, i386_op_gather;
+/* avx.c, the last mmx.c: of the micro-op VECTOR_MASKED; S_T(0): offset, of a gather without the index. */
+i386_helper i386_op_masked_load, i386_op_masked_store, i386_op_gather, i386_op_maskmovdqu;
 i386_helper i386_op_writable; /* S_T(0): a linear address */
 /* struct frontend.x87 (fpu.c), and ucpu.x87_notes_opcode. */
 extern const struct x87_layout i386_x87_layout;

@@ -344,6 +344,14 @@ static void from_integer(struct lower *l)
         simd_clear_high(l, d);
 }
 
+/* As CVTDQ2PD, whatever the alignment; so #XM cannot be. */
+static void from_integers(struct lower *l)
+{
+    unsigned b = simd_source(l, 8, false);
+
+    build(l->b, UOP_SSE, xmm_reg(l), b, b, SSE_OPERATION(0xe6, 0xf3, 0) | SSE_MAP(1), 0);
+}
+
 /* CVTSS2SI CVTSD2SI, and truncating */
 static void to_integer(struct lower *l, const struct simd_row *r)
 {
@@ -382,6 +390,7 @@ static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
     switch (r->form) {
     case SIMD_FLOAT: case SIMD_FLOAT_ONE: case SIMD_NARROW: lower_float(l, r); return true;
     case SIMD_FROM_INTEGER: from_integer(l); return true;
+    case SIMD_FROM_INTEGERS: from_integers(l); return true;
     case SIMD_TO_INTEGER: to_integer(l, r); return true;
     case SIMD_COMPARE: {
         unsigned b = simd_source(l, r->bytes, false);
@@ -396,12 +405,18 @@ static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 
 /* ---- MMX, and the rest ---- */
 
+/* MASKMOVQ stores at DI, EDI or RDI. */
+static bool is_masked(unsigned opcode)
+{
+    return opcode == 0xf7;
+}
+
 /* May compiled code do it itself? Then what makes it unavailable is checked before. */
 static bool is_plain_mmx(struct lower *l, unsigned opcode, unsigned fx)
 {
     const struct i386_model *model = i386_of(l->b->cpu)->model;
 
-    if (l->b->max_insns == 1 || (has_mem(l) && !x87_is_flat(l)))
+    if (l->b->max_insns == 1 || ((has_mem(l) || is_masked(opcode)) && !x87_is_flat(l)))
         return false;
     if (i386_is_mmx(model, opcode, l->i.modrm, fx))
         check(l, i386_op_mmx_unavailable, CR0_EM | CR0_TS);
@@ -412,8 +427,25 @@ static bool is_plain_mmx(struct lower *l, unsigned opcode, unsigned fx)
     return true;
 }
 
+/* MOVNTI: a store like any other, which needs no SSE state. */
+static bool is_movnti(const struct lower *l)
+{
+    return l->i.map == 1 && l->i.opcode == 0xc3 && !l->i.vex && simd_prefix(l) == PREFIX_NONE && has_mem(l) &&
+           i386_of(l->b->cpu)->model->has_sse2;
+}
+
+static enum build_next lower_movnti(struct lower *l)
+{
+    struct mem m;
+
+    mem_operand(l, &m, integer_bytes(l), true);
+    mem_store(l, integer_bytes(l), gpr_reg(l), &m);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_mmx(struct lower *l)
 {
+    const struct i386_model *model = i386_of(l->b->cpu)->model;
     struct uop *u;
     unsigned b = has_mem(l) ? I386_FX_MEM | l->i.seg : 0, a = l->i.modrm, opcode = l->i.opcode | (l->i.map - 1u) << 8;
 
@@ -430,9 +462,13 @@ static enum build_next lower_mmx(struct lower *l)
         b |= I386_FX_F2;
     if (l->i.flags & INSN_REP)
         b |= I386_FX_F3;
+    if (i386_is_fence(model, opcode, l->i.modrm, b)) {
+        emit(l, UOP_NOP, 0, 0, 0);
+        return BUILD_MORE;
+    }
     if (has_imm8(l))
         set_const(l, S_T(1), l->i.imm);
-    if (opcode == 0xf7) { /* MASKMOVQ stores at DI or EDI */
+    if (is_masked(opcode)) {
         b |= l->i.seg;
         emit(l, l->i.asize == 2 ? UOP_ZX16_32 : l->i.asize == 8 ? UOP_MOV64 : wide(l) ? UOP_MOV32Z : UOP_MOV32, S_T(0),
              S_GPR32(EDI), 0);
@@ -440,7 +476,7 @@ static enum build_next lower_mmx(struct lower *l)
     if (is_plain_mmx(l, opcode, b)) {
         b |= X87_MMX | X87_PLAIN | (wide(l) ? X87_WIDE : 0);
     }
-    u = build_call(l->b, i386_simd_handler(i386_of(l->b->cpu)->model, opcode, l->i.modrm, b), opcode, a, b);
+    u = build_call(l->b, i386_simd_handler(model, opcode, l->i.modrm, b), opcode, a, b);
     if (b & X87_MMX)
         u->op = UOP_X87;
     return BUILD_MORE;
@@ -450,14 +486,15 @@ bool simd_wants_alone(const struct lower *l)
 {
     unsigned digit = l->i.modrm >> 3 & 7;
 
-    /* FXSAVE, MASKMOV */
-    return l->i.map == 1 && ((l->i.opcode == 0xae && has_mem(l) && digit == 0) || l->i.opcode == 0xf7);
+    return l->i.map == 1 && l->i.opcode == 0xae && has_mem(l) && digit == 0; /* FXSAVE */
 }
 
 enum build_next lower_simd(struct lower *l)
 {
     const struct simd_row *r = i386_simd_row(l->i.map, l->i.opcode, simd_prefix(l));
 
+    if (is_movnti(l))
+        return lower_movnti(l);
     if (!exists(l, r))
         return l->i.vex ? end_undefined(l) : lower_mmx(l);
     if (!(l->mode & (l->i.vex ? MODE_AVX : MODE_SSE)))

@@ -362,29 +362,29 @@ static void broadcast_128(struct lower *l)
 
 /* ---- by helpers ---- */
 
-/* What VMASKMOV and VGATHER are told: avx.c. */
+/* What VMASKMOV, VGATHER and MASKMOVDQU are told: avx.c. */
 static unsigned registers(unsigned data, unsigned mask, unsigned index)
 {
     return data | mask << 4 | index << 8;
 }
 
-static void masked(struct lower *l, i386_helper *fn, unsigned index, unsigned bytes, unsigned how)
+static void masked(struct lower *l, i386_helper *fn, unsigned numbers, unsigned bytes, unsigned how)
 {
     how |= l->i.seg | (is_256(l) ? MASKED_256 : 0) | (wide(l) ? MASKED_WIDE : 0);
     if (l->b->max_insns > 1 && x87_is_flat(l))
         how |= MASKED_PLAIN;
-    build_call(l->b, fn, registers(number_reg(l), l->i.vvvv, index), bytes, how)->op = UOP_VECTOR_MASKED;
+    build_call(l->b, fn, numbers, bytes, how)->op = UOP_VECTOR_MASKED;
 }
 
 static void masked_move(struct lower *l, const struct simd_row *r)
 {
-    unsigned bytes = r->bytes ? r->bytes : element_bytes_by_w(l);
+    unsigned bytes = r->bytes ? r->bytes : element_bytes_by_w(l), numbers = registers(number_reg(l), l->i.vvvv, 0);
 
     mem_offset(l);
     if (r->form == SIMD_MASK_LOAD)
-        masked(l, i386_op_masked_load, 0, bytes, 0);
+        masked(l, i386_op_masked_load, numbers, bytes, 0);
     else
-        masked(l, i386_op_masked_store, 0, bytes, MASKED_STORE);
+        masked(l, i386_op_masked_store, numbers, bytes, MASKED_STORE);
 }
 
 static void gather(struct lower *l)
@@ -398,17 +398,15 @@ static void gather(struct lower *l)
     l->i.index = INSN_NO_REG;
     mem_offset(l);
     l->i.index = (uint8_t)index;
-    masked(l, i386_op_gather, index, element_bytes_by_w(l), how);
+    masked(l, i386_op_gather, registers(number_reg(l), l->i.vvvv, index), element_bytes_by_w(l), how);
 }
 
 /* MASKMOVDQU stores at DI, EDI or RDI. */
 static void masked_bytes(struct lower *l)
 {
-    unsigned a = l->i.modrm | (l->i.rex & REX_R ? I386_FX_REX_R : 0) | (l->i.rex & REX_B ? I386_FX_REX_B : 0);
-
     emit(l, l->i.asize == 2 ? UOP_ZX16_32 : l->i.asize == 8 ? UOP_MOV64 : wide(l) ? UOP_MOV32Z : UOP_MOV32, S_T(0),
          S_GPR32(EDI), 0);
-    call(l, i386_op_maskmovdqu, l->i.opcode, a, l->i.seg);
+    masked(l, i386_op_maskmovdqu, registers(number_reg(l), number_rm(l), 0), 1, MASKED_STORE);
 }
 
 /* LDMXCSR, whose reserved bits must be 0; STMXCSR */

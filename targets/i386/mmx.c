@@ -589,22 +589,12 @@ SIMD(movdq2q)
 
 /* ---- masked stores ---- */
 
-/* Store those of n bytes whose mask byte is negative, at the offset S_T(0) (DI or EDI). The pages are
- * checked like one access of n bytes, only if some byte is to be stored. */
-static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t *bytes, const uint8_t *mask, unsigned n)
+/* Each of the bytes is an access of its own. */
+static bool store_one_by_one(struct i386_cpu *c, uint64_t linear, const uint8_t *bytes, const uint8_t *mask, unsigned n)
 {
     struct i386_stores stores;
-    uint64_t linear;
-    bool any = false;
 
     i386_stores_begin(&stores);
-    for (unsigned i = 0; i < n; i++)
-        any |= mask[i] >> 7;
-    if (!any)
-        return true;
-    if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], n, true, &linear) ||
-        !ucpu_probe(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE))
-        return false;
     for (unsigned i = 0; i < n; i++)
         if ((mask[i] & 0x80) &&
             !i386_stores_add(c, &stores, c->u.tlb_mode, i386_system_address(c->st, linear + i), 1, bytes[i]))
@@ -613,10 +603,33 @@ static bool masked_store(struct i386_cpu *c, const struct uop *op, const uint8_t
     return true;
 }
 
+/* Store those of n bytes whose mask byte is negative, at the offset S_T(0) (DI, EDI or RDI). The pages are
+ * checked like one access of n bytes, only if some byte is to be stored. */
+static bool masked_store(struct i386_cpu *c, unsigned seg, const uint8_t *bytes, const uint8_t *mask, unsigned n)
+{
+    uint64_t linear;
+    bool any = false;
+    uint8_t *to;
+
+    for (unsigned i = 0; i < n; i++)
+        any |= mask[i] >> 7;
+    if (!any)
+        return true;
+    if (!i386_linear(c, seg, c->st->t[0], n, true, &linear))
+        return false;
+    to = ucpu_host_mode(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE);
+    if (!to)
+        return ucpu_probe(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE) && store_one_by_one(c, linear, bytes, mask, n);
+    for (unsigned i = 0; i < n; i++)
+        if (mask[i] & 0x80)
+            to[i] = bytes[i];
+    return true;
+}
+
 SIMD(maskmovq)
 {
     ENTER_MMX;
-    if (!masked_store(c, op, (const uint8_t *)&st->fpr[op_reg(op) & 7].mantissa,
+    if (!masked_store(c, op->b & I386_FX_SEG, (const uint8_t *)&st->fpr[op_reg(op) & 7].mantissa,
                       (const uint8_t *)&st->fpr[op_rm(op) & 7].mantissa, 8))
         return UOP_FAULT;
     to_mmx_state(st);
@@ -628,5 +641,5 @@ int i386_op_maskmovdqu(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *st = c->st;
 
-    return masked_store(c, op, st->xmm[op_reg(op)].b, st->xmm[op_rm(op)].b, 16) ? UOP_NEXT : UOP_FAULT;
+    return masked_store(c, op->b & MASKED_SEG, st->xmm[op->d & 15].b, st->xmm[op->d >> 4 & 15].b, 16) ? UOP_NEXT : UOP_FAULT;
 }

@@ -23,6 +23,7 @@ enum simd_form {
     SIMD_FLOAT_ONE,  /* reg = op r/m, the micro-op SSE */
     SIMD_NARROW,     /* the same; the result has 128 bits whatever the operand has */
     SIMD_FROM_INTEGER, SIMD_TO_INTEGER, SIMD_COMPARE,
+    SIMD_FROM_INTEGERS, /* CVTPI2PD from memory, which has nothing to do with MMX registers */
     SIMD_TO_HALF,    /* VCVTPS2PH */
     SIMD_LOAD, SIMD_STORE, /* of whole registers: reg = r/m, r/m = reg */
     SIMD_LOAD_LOW, SIMD_STORE_LOW,   /* MOVSS, MOVSD: `bytes` */

@@ -28,16 +28,9 @@ int i386_op_misaligned(struct ucpu *u, const struct uop *op)
 
 #define MOVE(name) static int name(struct ucpu *u, const struct uop *op)
 
-MOVE(movnti) /* a store of a general register: needs no SSE state */
-{
-    struct i386_cpu *c = i386_of(u);
-
-    return fx_write(c, op, &c->st->gpr[op_reg(op)], is_wide(op) ? 8 : 4) ? UOP_NEXT : UOP_FAULT;
-}
-
 /* ---- fences, cache control (group 15) ---- */
 
-MOVE(fence) /* accesses happen in order */
+MOVE(fence) /* accesses happen in order: never called */
 {
     (void)u;
     (void)op;
@@ -74,7 +67,7 @@ struct row {
 };
 
 static const struct row map[256][4] = {
-    [0x2a] = {{cvtpi2ps, SSE, BOTH}, {cvtpi2pd, SSE2, BOTH}},
+    [0x2a] = {{cvtpi2ps, SSE, BOTH}, {cvtpi2pd, SSE2, REG}}, /* CVTPI2PD from memory: simd_map.c */
     [0x2c] = {{cvttps2pi, SSE, BOTH}, {cvttpd2pi, SSE2, BOTH}},
     [0x2d] = {{cvtps2pi, SSE, BOTH}, {cvtpd2pi, SSE2, BOTH}}, [0x60] = {{punpcklbw_mm, MMX, BOTH}},
     [0x61] = {{punpcklwd_mm, MMX, BOTH}}, [0x62] = {{punpckldq_mm, MMX, BOTH}}, [0x63] = {{packsswb_mm, MMX, BOTH}},
@@ -85,7 +78,7 @@ static const struct row map[256][4] = {
     [0x72] = {{shift_dwords_mm, MMX, REG}}, [0x73] = {{shift_qwords_mm, MMX, REG}},
     [0x74] = {{pcmpeqb_mm, MMX, BOTH}}, [0x75] = {{pcmpeqw_mm, MMX, BOTH}}, [0x76] = {{pcmpeqd_mm, MMX, BOTH}},
     [0x77] = {{emms, MMX, BOTH}}, [0x7e] = {{movd_from_mm, MMX, BOTH}}, [0x7f] = {{movq_from_mm, MMX, BOTH}},
-    [0xc3] = {{movnti, SSE2, MEM}}, [0xc4] = {{pinsrw_mm, SSE, BOTH}}, [0xc5] = {{pextrw_mm, SSE, REG}},
+    [0xc4] = {{pinsrw_mm, SSE, BOTH}}, [0xc5] = {{pextrw_mm, SSE, REG}},
     [0xd1] = {{psrlw_mm, MMX, BOTH}}, [0xd2] = {{psrld_mm, MMX, BOTH}}, [0xd3] = {{psrlq_mm, MMX, BOTH}},
     [0xd4] = {{paddq_mm, SSE2, BOTH}}, [0xd5] = {{pmullw_mm, MMX, BOTH}},
     [0xd6] = {[PF3] = {movq2dq, SSE2, REG}, [PF2] = {movdq2q, SSE2, REG}}, [0xd7] = {{pmovmskb_mm, SSE, REG}},
@@ -169,9 +162,16 @@ i386_helper *i386_simd_handler(const struct i386_model *model, unsigned opcode, 
     return row ? row->handler : undefined;
 }
 
+bool i386_is_fence(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
+{
+    const struct row *row = row_of(model, opcode, modrm, fx);
+
+    return row && row->handler == fence;
+}
+
 bool i386_is_mmx(const struct i386_model *model, unsigned opcode, unsigned modrm, unsigned fx)
 {
-    if ((fx & (I386_FX_66 | I386_FX_F2 | I386_FX_F3)) || opcode < 0x60 || opcode == 0xae || opcode == 0xc3 || opcode == 0xf7)
+    if ((fx & (I386_FX_66 | I386_FX_F2 | I386_FX_F3)) || opcode < 0x60 || opcode == 0xae)
         return false;
     if (opcode >= 0x71 && opcode <= 0x73 && !i386_mmx_shift_exists(opcode, modrm >> 3 & 7))
         return false;
@@ -183,8 +183,6 @@ bool i386_is_mmx_and_sse(const struct i386_model *model, unsigned opcode, unsign
     bool converts = opcode == 0x2a || opcode == 0x2c || opcode == 0x2d;
 
     if (opcode != 0xd6 && (!converts || (fx & (I386_FX_F2 | I386_FX_F3))))
-        return false;
-    if (converts && (fx & I386_FX_MEM) && (opcode == 0x2a || (fx & I386_FX_66)))
         return false;
     return row_of(model, opcode, modrm, fx);
 }

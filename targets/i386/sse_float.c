@@ -202,19 +202,14 @@ SIMD(cvtpi2ps)
     return UOP_NEXT;
 }
 
-SIMD(cvtpi2pd) /* from memory it leaves the x87 alone */
+SIMD(cvtpi2pd) /* of registers */
 {
     uint64_t v;
-    struct i386_cpu *c = i386_of(u);
-    struct i386_state *st = c->st;
+    ENTER_SSE_MMX;
     struct float_status s = {0};
 
-    if (is_mem(op) ? sse_available(c) : sse_mmx_available(c))
-        return UOP_FAULT;
-    if (!load_mm(c, op, &v))
-        return UOP_FAULT;
-    if (!is_mem(op))
-        to_mmx_state(st);
+    v = st->fpr[op_rm(op) & 7].mantissa;
+    to_mmx_state(st);
     st->xmm[op_reg(op)].q[0] = f64_from_int((int32_t)v, 0, &s);
     st->xmm[op_reg(op)].q[1] = f64_from_int((int32_t)(v >> 32), 0, &s);
     return UOP_NEXT;

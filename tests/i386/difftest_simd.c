@@ -167,6 +167,15 @@ static void opcode_bytes(struct one_case *c, const struct encoding *e, unsigned 
     byte(c, e->opcode);
 }
 
+/* Any of the 65536 masks of bytes in a register; often none at all. */
+static void signs_at_random(struct one_case *c, unsigned r)
+{
+    unsigned signs = below(3) ? (unsigned)rnd() & 0xffff : 0;
+
+    for (unsigned k = 0; k < 16; k++)
+        c->ymm[r][k] = (uint8_t)((c->ymm[r][k] & 0x7f) | (signs >> k & 1) << 7);
+}
+
 /* VSIB: small indices in a register of their own. */
 static void gather(struct one_case *c, const struct encoding *e)
 {
@@ -244,8 +253,14 @@ static void append(struct one_case *c, const struct encoding *e)
 
         memcpy(c->data + (target - c->base - DATA), &v, 4);
     }
-    if (r->form == SIMD_MASKMOVDQU)
+    if (r->form == SIMD_MASKMOVDQU && c->base == bases[0] && !c->compat && below(3) == 0) { /* at EDI */
+        mov_imm(c, EDI, target | rnd() << 32);
+        byte(c, 0x67);
+    } else if (r->form == SIMD_MASKMOVDQU) {
         mov_imm(c, EDI, target);
+    }
+    if (r->form == SIMD_MASKMOVDQU && below(4) == 0)
+        signs_at_random(c, rm);
     if (!mem) {
         opcode_bytes(c, e, reg, vvvv, 0, rm >> 3);
         byte(c, 0xc0 | (reg & 7) << 3 | (rm & 7));

@@ -141,6 +141,25 @@ static bool has_imm8(unsigned map, unsigned opcode)
     return map == 2 || (map == 0 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc4 || opcode == 0xc5));
 }
 
+/* To what there is: AMD's processors go to MMX state even if it faults. */
+static void maskmovq(struct one_case *c)
+{
+    uint64_t target = data_pointer(c);
+
+    if (below(2)) { /* a mask from the data: else that of what was computed */
+        mov_imm(c, EDI, data_pointer(c));
+        bytes(c, "\x0f\x6f\x0f", 3); /* movq mm1, [rdi] */
+    }
+    if (c->base == bases[0] && !c->compat && below(3) == 0) {
+        mov_imm(c, EDI, target | rnd() << 32);
+        byte(c, 0x67);
+    } else {
+        mov_imm(c, EDI, target);
+    }
+    bytes(c, "\x0f\xf7", 2);
+    byte(c, 0xc1 | below(8) << 3 | (below(3) ? 0 : below(8)));
+}
+
 static void one_of_mmx(struct one_case *c)
 {
     static const struct { uint8_t byte; unsigned fx; } prefixes[] = {{0, 0}, {0x66, I386_FX_66}, {0xf2, I386_FX_F2}, {0xf3, I386_FX_F3}};
@@ -149,16 +168,18 @@ static void one_of_mmx(struct one_case *c)
     bool memory = modrm < 0xc0, to_rm = map == 0 && opcode == 0x7e, to_reg = map == 0 && (opcode == 0xc5 || opcode == 0xd7);
     uint64_t target = data_pointer(c);
 
+    if (below(16) == 0 || (map == 0 && opcode == 0xf7)) {
+        maskmovq(c);
+        return;
+    }
     if (below(4) == 0)
         opcode = (const uint8_t[]){0x6e, 0x7e, 0x6f, 0x7f, 0xc4, 0xc5, 0xd7, 0x77}[map = 0, below(8)];
     if (below(6) == 0) {
         opcode = (const uint8_t[]){0x2a, 0x2c, 0x2d, 0xd6}[map = 0, below(4)];
-        memory &= opcode != 0xd6 && opcode != 0x2a;
+        memory &= opcode != 0xd6;
         modrm |= memory ? 0 : 0xc0;
         fx = prefixes[prefix = opcode == 0xd6 ? 2 + below(2) : below(2)].fx | (memory ? I386_FX_MEM : 0);
     }
-    if (memory && map == 0 && opcode == 0x2a)
-        return; /* CVTPI2PS from memory: Intel's change to MMX state (SDM 2), AMD's do not */
     if (!(i386_is_mmx(i386_model_find("max"), opcode | map << 8, modrm, fx) ||
           (!map && i386_is_mmx_and_sse(i386_model_find("max"), opcode, modrm, fx))) ||
         (map && !__builtin_cpu_supports("ssse3")))
@@ -167,8 +188,16 @@ static void one_of_mmx(struct one_case *c)
         rex = 0x40 | (below(16) & 0xd);
     if ((to_rm && !memory && (modrm & 7) == ESP && !(rex & 1)) || (to_reg && (modrm >> 3 & 7) == ESP && !(rex & 4)))
         return;
+    if (memory && map == 0 && opcode == 0x2a) { /* CVTPI2PS from memory: Intel's change to MMX state (SDM 2), AMD's do not */
+        if (below(2))
+            bytes(c, "\x0f\x6f\xdb", 3); /* movq mm3, mm3 */
+        else
+            c->varies = true;
+    }
     if (memory) {
         base = any_but(c, 0x100);
+        if (prefix == 1 && below(8)) /* CVTPD2PI */
+            target &= ~(uint64_t)15;
         mov_imm(c, base, target - 64);
         rex = base >= 8 ? 0x41 | rex : rex & ~1u;
     }
@@ -217,9 +246,25 @@ static void one_of_x87(struct one_case *c)
     }
 }
 
+static void movnti(struct one_case *c)
+{
+    unsigned base = any_but(c, 0x100), reg = below(c->compat ? 8 : 16);
+
+    mov_imm(c, base, data_pointer(c) - 64);
+    if (!c->compat)
+        byte(c, 0x40 | below(2) << 3 | (reg >> 3) << 2 | base >> 3);
+    bytes(c, "\x0f\xc3", 2);
+    byte(c, 0x80 | (reg & 7) << 3 | (base & 7));
+    if ((base & 7) == ESP)
+        byte(c, 0x24);
+    word32(c, 64);
+}
+
 static void others(struct one_case *c)
 {
-    switch (below(6)) {
+    switch (below(8)) {
+    case 6: movnti(c); break;
+    case 7: bytes(c, "\x0f\xae", 2); byte(c, 0xe8 | below(3) << 3); break; /* lfence, mfence, sfence */
     case 0: bytes(c, "\x01\xc8", 2); break;         /* add eax, ecx */
     case 1: bytes(c, "\x39\xd1", 2); break;         /* cmp ecx, edx */
     case 2: byte(c, 0x9e); break;                   /* sahf */

@@ -154,8 +154,8 @@ tests_i386_test_pc_fdc_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHEC
 # XMM and YMM registers: availability, alignment, faults, masks.
 check_PROGRAMS += tests/i386/test_i386_simd
 TESTS += tests/i386/test_i386_simd
-tests_i386_test_i386_simd_SOURCES = tests/check_main.c tests/i386/test_i386_simd.c tests/i386/i386_bench.h
-tests_i386_test_i386_simd_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_i386_test_i386_simd_SOURCES = tests/check_main.c tests/i386/test_i386_simd.c tests/i386/i386_bench.h tests/whole/with_jit.h
+tests_i386_test_i386_simd_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # x87 and MMX helpers, with a fake machine around them.
 check_PROGRAMS += tests/i386/test_i386_fpu
 TESTS += tests/i386/test_i386_fpu

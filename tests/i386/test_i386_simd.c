@@ -2,10 +2,12 @@
  * Claims about instructions on XMM and YMM registers that a differential test in a user program cannot make: who may
  * execute them, alignment, what a fault leaves behind, masks and page faults.
  */
+#include "i386/fpu.h"
 #include "i386/lower.h"
 #include "i386/vector.h"
 #include "i386_bench.h"
 #include "tests/check_main.h"
+#include "tests/whole/with_jit.h"
 
 static struct bench *b;
 static struct i386_state *s;
@@ -311,6 +313,349 @@ START_TEST(vzeroupper_outside_64_bit_mode_knows_eight_registers)
 }
 END_TEST
 
+/* ---- what is masked by bytes, and conversions of MMX registers: interpreted and compiled (bit 0 of _i) ---- */
+
+/* Code that goes round: EMMS; FINCSTP; `bytes`; ADD EDI, EDX; ADD EBX, EDX; DEC EBP; JNZ. Not `resets`: without the first two. Traps stay at
+ * their handlers. */
+static uint32_t loop_insns;
+static void begin_loop(bool compiled, bool resets, const void *bytes, unsigned len)
+{
+    unsigned at = KCODE;
+
+    if (compiled)
+        with_jit(&b->c->u);
+    if (resets) {
+        poke(b, at, "\x0f\x77\xd9\xf7", 4);
+        at += 4;
+    }
+    poke(b, at, bytes, len);
+    at += len;
+    poke(b, at, (uint8_t[]){0x01, 0xd7, 0x01, 0xd3, 0x4d, 0x75, (uint8_t)(KCODE - at - 7)}, 7);
+    loop_insns = resets ? 7 : 5;
+    for (unsigned v = 0; v < 32; v++)
+        poke16(b, handler(v), 0xfeeb);
+    s->seg[SEG_CS] = flat(S_CODE, 0x9b);
+}
+
+/* Go round so many times, EDI and EBX by so many bytes each; or to an exception. */
+static enum stop_kind loop_by(unsigned times, uint32_t by)
+{
+    s->rip = KCODE;
+    s->gpr[EBP] = times + 1;
+    s->gpr[EDX] = by;
+    s->gpr[ESP] = KSTACK;
+    refresh(b);
+    return steps(b, loop_insns * times);
+}
+
+static enum stop_kind loop(unsigned times)
+{
+    return loop_by(times, 0);
+}
+
+/* MASKMOVDQU xmm1, xmm2, or MASKMOVQ mm1, mm2. */
+static void begin_masked(bool compiled, bool resets, bool vector)
+{
+    if (vector)
+        begin_loop(compiled, resets, "\x66\x0f\xf7\xca", 4);
+    else
+        begin_loop(compiled, resets, "\x0f\xf7\xca", 3);
+    for (unsigned k = 0; k < 16; k++)
+        s->xmm[1].b[k] = (uint8_t)(0x90 + k);
+    memcpy(&s->fpr[1].mantissa, &s->xmm[1], 8);
+    s->fcw = 0x37f;
+}
+
+static void set_mask(unsigned mask)
+{
+    for (unsigned k = 0; k < 16; k++)
+        s->xmm[2].b[k] = (uint8_t)(mask >> k & 1 ? 0x80 | k : 0x7f - k);
+    memcpy(&s->fpr[2].mantissa, &s->xmm[2], 8);
+}
+
+/* After a loop that resets. */
+static void expect_mmx_state(bool gone_to)
+{
+    EQ(s->ftag, gone_to ? 0xff : 0);
+    EQ(s->fsw & FSW_TOP, gone_to ? 0 : 1 << 11);
+}
+
+#define COMPILED (_i & 1)
+#define VECTOR   ((_i & 2) != 0)
+#define WAYS     4
+
+START_TEST(bytes_whose_mask_is_set_are_stored_and_no_others)
+{
+    static const unsigned masks[] = {0xffff, 0, 1, 0x8000, 0x80, 0x5aa5, 0x00ff, 0x7ffe};
+    static const uint32_t places[] = {DATA, DATA + 3, DATA + 0xff0, DATA + 0xff8, DATA + 0xff9, DATA + 0xfff};
+    const unsigned n = VECTOR ? 16 : 8;
+
+    begin_masked(COMPILED, true, VECTOR);
+    for (unsigned i = 0; i < ARRAY_LEN(masks); i++)
+        for (unsigned k = 0; k < ARRAY_LEN(places); k++) {
+            for (unsigned at = 0; at < 48; at++)
+                poke8(b, places[k] - 16 + at, (uint8_t)at);
+            set_mask(masks[i]);
+                    s->gpr[EDI] = places[k];
+            EQ(loop(20), STOP_LIMIT);
+            EQ(s->rip, KCODE);
+            expect_mmx_state(!VECTOR);
+            for (unsigned at = 0; at < 48; at++)
+                EQ(peek8(b, places[k] - 16 + at), at >= 16 && at < 16 + n && masks[i] >> (at - 16) & 1 ? 0x90 + at - 16 : at);
+        }
+}
+END_TEST
+
+START_TEST(no_mask_is_no_access_and_a_fault_changes_nothing)
+{
+    paging_with(DATA, 0);
+    begin_masked(COMPILED, true, VECTOR);
+    set_mask(0);
+    s->gpr[EDI] = DATA + 8;
+    EQ(loop(20), STOP_LIMIT);
+    EQ(s->rip, KCODE);
+    expect_mmx_state(!VECTOR);
+    set_mask(0x42);
+    for (unsigned i = 0; i < 2; i++) {
+        s->gpr[EDI] = DATA + 0x1810; /* three there, the fourth not */
+        loop_by(20, 0u - 0x400u);
+        EXPECT_VECTOR(b, EXC_PF);
+        EQ(s->gpr[EBP], 18);
+        EQ(s->cr2, DATA + 0xc10);
+        expect_mmx_state(false);
+    }
+    s->gpr[EDI] = DATA - 0x100 - (VECTOR ? 15 : 7); /* the last but one byte is across the page's begin */
+    set_mask(1);
+    loop_by(20, 0x100);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(s->gpr[EBP], 20);
+    EQ(s->cr2, DATA);
+    EQ(peek8(b, DATA - (VECTOR ? 15 : 7)), 0);
+    EQ(peek8(b, DATA - 0x100 - (VECTOR ? 15 : 7)), 0x90);
+    expect_mmx_state(false);
+}
+END_TEST
+
+static unsigned hits;
+
+static bool count(void *ctx, const struct trap_hit *hit)
+{
+    (void)ctx;
+    EQ(hit->kind, TRAP_WRITE);
+    hits++;
+    return false;
+}
+
+START_TEST(a_watchpoint_hits_bytes_whose_mask_is_set)
+{
+    static const struct trap at = {.address = DATA + 5, .len = 1, .kinds = TRAP_WRITE};
+
+    begin_masked(COMPILED, true, VECTOR);
+    s->gpr[EDI] = DATA;
+    set_mask(0xff);
+    loop(20); /* it is served in line */
+    b->m->traps->hit = count;
+    machine_set_traps(b->m, &at, 1);
+    hits = 0;
+    set_mask(0xffdf);
+    loop(20);
+    EQ(hits, 0);
+    set_mask(0x20);
+    loop(20);
+    EQ(hits, 20);
+    EQ(s->rip, KCODE);
+    EQ(peek8(b, DATA + 5), 0x95);
+}
+END_TEST
+
+START_TEST(no_mask_leaves_a_page_clean)
+{
+    const uint32_t page = memory_page_of(&b->m->memory, DATA);
+
+    begin_masked(COMPILED, true, VECTOR);
+    s->gpr[EDI] = DATA;
+    set_mask(0xff);
+    loop(20);
+    page_space_clean(&b->m->memory.pages);
+    set_mask(0);
+    loop(20);
+    EQ(b->m->memory.flags[page] & PAGE_FLAG_DIRTY, 0);
+    set_mask(0x80);
+    loop(1);
+    EQ(b->m->memory.flags[page] & PAGE_FLAG_DIRTY, PAGE_FLAG_DIRTY);
+}
+END_TEST
+
+/* It stores over itself: what is run next is what is there then. */
+START_TEST(bytes_over_code_are_seen_at_once)
+{
+    begin_masked(COMPILED, true, VECTOR);
+    s->xmm[1].b[3] = 0x45; /* INC EBP for DEC EBP */
+    memcpy(&s->fpr[1].mantissa, &s->xmm[1], 8);
+    set_mask(8);
+    s->gpr[EDI] = DATA;
+    loop(20);
+    s->gpr[EDI] = KCODE + (VECTOR ? 9 : 8);
+    loop(1);
+    EQ(s->rip, KCODE);
+    EQ(s->gpr[EBP], 3);
+}
+END_TEST
+
+START_TEST(masked_bytes_go_by_segment_and_address_size)
+{
+    begin_masked(COMPILED, true, VECTOR);
+    set_mask(0x81);
+    s->seg[SEG_FS] = flat(S_SMALL, 0x93);
+    s->seg[SEG_FS].base = 0x100;
+    s->seg[SEG_FS].limit = DATA + 0x1f;
+    s->gpr[EDI] = DATA + 0x10;
+    if (VECTOR)
+        begin_loop(false, true, "\x64\x66\x0f\xf7\xca", 5);
+    else
+        begin_loop(false, true, "\x64\x0f\xf7\xca", 4);
+    loop(20);
+    EQ(s->rip, KCODE);
+    EQ(peek32(b, DATA + 0x10), 0);
+    EQ(peek8(b, DATA + 0x110), 0x90);
+    EQ(peek8(b, DATA + 0x111), 0);
+    EQ(peek8(b, DATA + 0x117), 0x97);
+    s->gpr[EDI] = DATA + (VECTOR ? 0x11 : 0x19); /* the last one is beyond the limit */
+    loop(20);
+    EXPECT_VECTOR(b, EXC_GP);
+    expect_mmx_state(false);
+    if (VECTOR)
+        begin_loop(false, true, "\x67\x66\x0f\xf7\xca", 5);
+    else
+        begin_loop(false, true, "\x67\x0f\xf7\xca", 4);
+    s->gpr[EDI] = 0x7fff0000 + 0xc000; /* at DI */
+    loop(20);
+    EQ(s->rip, KCODE);
+    EQ(peek8(b, 0xc000), 0x90);
+    EQ(peek8(b, 0xc001), 0);
+}
+END_TEST
+
+START_TEST(who_may_store_by_a_mask)
+{
+    begin_masked(COMPILED, false, VECTOR);
+    set_mask(0);
+    s->gpr[EDI] = DATA;
+    loop(20);
+    s->cr0 |= CR0_TS;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_NM);
+    s->cr0 |= CR0_EM;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_UD);
+    s->cr0 = (s->cr0 & ~(CR0_TS | CR0_EM)) | CR0_NE;
+    s->cr4 &= ~CR4_OSFXSR;
+    loop(20);
+    EQ(s->rip, VECTOR ? handler(EXC_UD) : KCODE);
+    s->cr4 |= CR4_OSFXSR;
+    s->fcw = 0x37e;
+    s->fsw = 0x8081;
+    loop(20);
+    EQ(s->rip, VECTOR ? KCODE : handler(EXC_MF));
+}
+END_TEST
+
+/* CVTPI2PS, CVTPI2PD xmm1, [ebx] */
+static void begin_from_integers(bool compiled, bool resets, bool pd)
+{
+    if (pd)
+        begin_loop(compiled, resets, "\x66\x0f\x2a\x0b", 4);
+    else
+        begin_loop(compiled, resets, "\x0f\x2a\x0b", 3);
+    s->fcw = 0x37f;
+    s->gpr[EBX] = DATA + 4;
+    poke32(b, DATA + 4, 3);
+    poke32(b, DATA + 8, 0xfffffffeu);
+    s->xmm[1].q[1] = 77;
+    s->fpr[0].exponent = 0x3fff;
+}
+
+START_TEST(integers_in_memory_become_floats_and_only_cvtpi2ps_goes_to_mmx_state)
+{
+    const bool pd = VECTOR;
+
+    begin_from_integers(COMPILED, true, pd);
+    loop(20);
+    EQ(s->rip, KCODE);
+    expect_mmx_state(!pd);
+    EQ(s->fpr[0].exponent, 0x3fff);
+    EQ(s->xmm[1].q[0], pd ? 0x4008000000000000u : 0xc000000040400000u);
+    EQ(s->xmm[1].q[1], pd ? 0xc000000000000000u : 77);
+    EQ(s->mxcsr, 0x1f80);
+    poke32(b, DATA + 4, 0x7fffffff);
+    loop(20);
+    EQ(s->mxcsr, pd ? 0x1f80 : 0x1fa0); /* inexact */
+    s->mxcsr = 0x1f80 & ~0x1000u;
+    loop(20);
+    EQ(s->rip, pd ? KCODE : handler(EXC_XM));
+    expect_mmx_state(false);
+}
+END_TEST
+
+START_TEST(cvtpi2pd_of_memory_is_no_matter_of_the_x87)
+{
+    const bool pd = VECTOR;
+
+    begin_from_integers(COMPILED, false, pd);
+    loop(20);
+    s->cr0 |= CR0_NE;
+    s->fcw = 0x37e;
+    s->fsw = 0x8081;
+    loop(20);
+    EQ(s->rip, pd ? KCODE : handler(EXC_MF));
+    s->fsw = 0;
+    s->cr0 |= CR0_TS;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_NM);
+    s->cr0 &= ~CR0_TS;
+    s->cr4 &= ~CR4_OSFXSR;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_UD);
+}
+END_TEST
+
+/* CVTPD2PI, CVTTPD2PI mm1, [ebx] */
+START_TEST(doubles_in_memory_become_integers_if_they_are_aligned)
+{
+    const bool truncates = VECTOR;
+
+    if (truncates)
+        begin_loop(COMPILED, true, "\x66\x0f\x2c\x0b", 4);
+    else
+        begin_loop(COMPILED, true, "\x66\x0f\x2d\x0b", 4);
+    s->fcw = 0x37f;
+    for (unsigned k = 0; k < 64; k += 16) {
+        poke64(b, DATA + k, 0x4005000000000000u);     /* 2.625 */
+        poke64(b, DATA + k + 8, 0xc00c000000000000u); /* -3.5 */
+    }
+    s->gpr[EBX] = DATA + 16;
+    loop(20);
+    EQ(s->rip, KCODE);
+    expect_mmx_state(true);
+    EQ(s->fpr[1].mantissa, truncates ? 0xfffffffd00000002u : 0xfffffffc00000003u);
+    EQ(s->fpr[1].exponent, 0xffff);
+    EQ(s->mxcsr, 0x1fa0);
+    s->gpr[EBX] = DATA + 8;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_GP);
+    s->gpr[EBX] = DATA;
+    loop_by(20, 8); /* the first is aligned */
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(s->gpr[EBP], 20);
+    expect_mmx_state(false);
+    s->mxcsr = 0x1f80 & ~0x1000u;
+    s->gpr[EBX] = DATA + 16;
+    loop(20);
+    EXPECT_VECTOR(b, EXC_XM);
+    expect_mmx_state(false);
+}
+END_TEST
+
 /* ---- segments ---- */
 
 START_TEST(a_segment_limit_holds_for_what_is_accessed)
@@ -375,6 +720,16 @@ Suite *test_suite(void)
     tcase_add_test(t, masked_out_elements_are_not_accessed);
     tcase_add_test(t, a_gather_that_faults_goes_on_where_it_was);
     tcase_add_test(t, vzeroupper_outside_64_bit_mode_knows_eight_registers);
+    tcase_add_loop_test(t, bytes_whose_mask_is_set_are_stored_and_no_others, 0, WAYS);
+    tcase_add_loop_test(t, no_mask_is_no_access_and_a_fault_changes_nothing, 0, WAYS);
+    tcase_add_loop_test(t, a_watchpoint_hits_bytes_whose_mask_is_set, 0, WAYS);
+    tcase_add_loop_test(t, no_mask_leaves_a_page_clean, 0, WAYS);
+    tcase_add_loop_test(t, bytes_over_code_are_seen_at_once, 0, WAYS);
+    tcase_add_loop_test(t, masked_bytes_go_by_segment_and_address_size, 0, WAYS);
+    tcase_add_loop_test(t, who_may_store_by_a_mask, 0, WAYS);
+    tcase_add_loop_test(t, integers_in_memory_become_floats_and_only_cvtpi2ps_goes_to_mmx_state, 0, WAYS);
+    tcase_add_loop_test(t, cvtpi2pd_of_memory_is_no_matter_of_the_x87, 0, WAYS);
+    tcase_add_loop_test(t, doubles_in_memory_become_integers_if_they_are_aligned, 0, WAYS);
     tcase_add_test(t, a_segment_limit_holds_for_what_is_accessed);
     tcase_add_test(t, approximations_are_within_the_manuals_bound);
     suite_add_tcase(suite, t);

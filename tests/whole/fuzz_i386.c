@@ -229,6 +229,29 @@ static void put_string(struct guest *g, struct out *o, bool code32)
     put(o, ops[roll(g, ARRAY_LEN(ops))], 1);
 }
 
+/* MASKMOVQ and MASKMOVDQU, and conversions of MMX registers; often over code. */
+static void put_masked(struct guest *g, struct out *o, bool code32)
+{
+    const bool vector = chance(g, 50);
+
+    if (chance(g, 70)) { /* a mask: MOVQ, MOVDQU */
+        put(o, vector ? 0x6f0ff3 : 0x6f0f, vector ? 3 : 2);
+        put_modrm(g, o, code32, (uint8_t)(roll(g, 2) << 3 | (code32 ? 5 : 6)));
+    }
+    if (chance(g, 80))
+        put_load(g, o, code32, EDI, chance(g, 70) ? place(g) : g->recent[roll(g, RECENT)] + roll(g, 16) - 8);
+    if (chance(g, 10))
+        put(o, chance(g, 50) ? 0x67 : 0x64, 1);
+    if (chance(g, 20)) {
+        put(o, 0x0f66 >> (vector ? 0 : 8), vector ? 2 : 1);
+        put(o, (const uint8_t[]){0x2a, 0x2c, 0x2d}[roll(g, 3)], 1);
+        put_modrm(g, o, code32, (uint8_t)(roll(g, 8) << 3 | (code32 ? 5 : 6)));
+        return;
+    }
+    put(o, vector ? 0xf70f66 : 0xf70f, vector ? 3 : 2);
+    put(o, 0xc0 | roll(g, 64), 1);
+}
+
 /* The displacement of a branch that ends in `left` bytes: back to an instruction, or anywhere near. */
 static uint32_t displacement(struct guest *g, const struct out *o, unsigned left)
 {
@@ -385,8 +408,10 @@ static void put_code(struct guest *g, uint8_t *buf, size_t len, bool code32)
             put(&o, roll(g, 256), 1);
         else if (n < 60)
             put_load(g, &o, code32, chance(g, 15) ? ESP : roll(g, 8), number(g));
-        else if (n < 70)
+        else if (n < 69)
             put_string(g, &o, code32);
+        else if (n < 70)
+            put_masked(g, &o, code32);
         else if (n < 83)
             put_branch(g, &o, code32);
         else if (n < 85)

@@ -481,6 +481,11 @@ struct slow *x87_begin(struct jit *j);
 /* Of the control word: the masks of all exceptions. */
 #define X87_MASKS 0x3fu
 
+/* ---- masked.c ---- */
+/* Those of the 16 bytes (not `whole`: 8) at rax + rcx become the vector `data`'s whose byte in `mask` has its top bit set.
+ * access_probe() has found that they may be written. Destroys xmm2 and xmm3. */
+void masked_bytes(struct jit *j, unsigned mask, unsigned data, bool whole);
+
 /* ---- simd.c ---- */
 /* Find out what the host has; has it this? */
 void host_look(struct jit *j);

@@ -1,9 +1,12 @@
 /*
- * VMASKMOV, VPMASKMOV, VGATHER and VPGATHER in x86-64 code (SDM 2), where all of what may be accessed is memory that the TLB serves; else
- * the helper does the whole instruction, as if nothing had been done.
+ * VMASKMOV, VPMASKMOV, VGATHER, VPGATHER and MASKMOVDQU in x86-64 code (SDM 2), where all of what may be accessed is memory that the
+ * TLB serves; else the helper does the whole instruction, as if nothing had been done.
  *
  * A masked move is the host's own, once 16 or 32 bytes are served, whether they are wanted or not. A gather looks into
  * the TLB for each element whose mask is set, and changes registers when all of them are loaded.
+ *
+ * What is masked by bytes is mixed with what is in memory, and all of it is stored: of a page that the TLB lets compiled code write
+ * nobody can tell that from storing some of its bytes. (The host's own MASKMOVDQU goes past its caches.)
  */
 #include "vm/jit/jit_priv.h"
 
@@ -57,6 +60,46 @@ static void move(struct jit *j, const struct masked *m)
     s->back = j->code.at;
     for (unsigned n = 0; n < halves(m) && !store; n++)
         vector_def(j, m->data + n * m->high);
+}
+
+/* ---- bytes ---- */
+
+/* `reg` = 8 or 16 bytes at rax + rcx, or the other way round. */
+static void bytes_load(struct code *e, unsigned reg, bool whole)
+{
+    x_sse_rmx(e, whole ? 0 : 0xf3, whole ? X_MOVUPS_LOAD : 0x7e, reg, RAX, RCX, 0); /* MOVUPS, MOVQ */
+}
+
+static void bytes_store(struct code *e, unsigned reg, bool whole)
+{
+    x_sse_rmx(e, whole ? 0 : 0x66, whole ? X_MOVUPS_STORE : 0xd6, reg, RAX, RCX, 0);
+}
+
+/* memory = memory ^ ((memory ^ data) & (0 > mask)) */
+void masked_bytes(struct jit *j, unsigned mask, unsigned data, bool whole)
+{
+    struct code *e = &j->code;
+
+    x_sse_rr(e, 0x66, 0xef, 2, 2); /* PXOR */
+    x_sse_rr(e, 0x66, 0x64, 2, mask); /* PCMPGTB */
+    bytes_load(e, 3, whole);
+    x_sse_rr(e, 0x66, 0xef, 3, data);
+    x_sse_rr(e, 0x66, 0xdb, 3, 2); /* PAND */
+    bytes_load(e, 2, whole);
+    x_sse_rr(e, 0x66, 0xef, 3, 2);
+    bytes_store(e, 3, whole);
+}
+
+/* MASKMOVDQU */
+static void move_bytes(struct jit *j, const struct masked *m)
+{
+    unsigned mask = vector_use(j, m->mask), data = vector_use(j, m->data);
+    struct slow *s = slow_path(j, SLOW_HELPER);
+
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, m->address);
+    access_probe(j, s, 16, true, false);
+    masked_bytes(j, mask, data, true);
+    s->back = j->code.at;
 }
 
 /* ---- gathers ---- */
@@ -169,13 +212,17 @@ bool emit_masked(struct jit *j, const struct uop *u)
     struct masked m = {.data = fe->vectors + 16 * (u->d & 15u), .mask = fe->vectors + 16 * (u->d >> 4 & 15u),
                        .index = fe->vectors + 16 * (u->d >> 8 & 15u), .high = fe->vector_high, .bytes = u->a, .how = u->b};
 
-    if (u->op != UOP_VECTOR_MASKED || !(u->b & MASKED_PLAIN) || !(u->b & MASKED_PROBE || host_has(j, VECTOR_HOST_AVX)))
+    const bool bytes = u->op == UOP_VECTOR_MASKED && u->a == 1 && (u->b & MASKED_STORE);
+
+    if (u->op != UOP_VECTOR_MASKED || !(u->b & MASKED_PLAIN) || !(bytes || u->b & MASKED_PROBE || host_has(j, VECTOR_HOST_AVX)))
         return false;
     m.address = operand_use(j, fe->vector_offset, bits, bits);
     if (u->b & MASKED_PROBE)
         probe(j, &m);
     else if (u->b & MASKED_GATHER)
         gather(j, &m);
+    else if (bytes)
+        move_bytes(j, &m);
     else
         move(j, &m);
     return true;

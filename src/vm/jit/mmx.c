@@ -1,6 +1,6 @@
 /*
  * MMX in x86-64 code: the host's own instruction on the host's own registers, which are the guest's while exec.x87_live (x87.c).
- * What it does to tags and TOP (SDM 1, 9.5.1) is the host's business, too. MASKMOVQ is its helper's.
+ * What it does to tags and TOP (SDM 1, 9.5.1) is the host's business, too.
  *
  * Adding an instruction: a case in kind_of(). Its helper stays what it means.
  */
@@ -17,6 +17,7 @@ enum mmx_kind {
     MMX_INSERT, MMX_EXTRACT, MMX_SIGNS, MMX_EMPTY,
     MMX_TO_VECTOR, MMX_FROM_VECTOR, /* MOVQ2DQ, MOVDQ2Q */
     MMX_FROM_INTEGERS, MMX_TO_INTEGERS, /* CVTPI2PS and its kin */
+    MMX_MASKED,                         /* MASKMOVQ */
 };
 
 /* The instruction in progress. */
@@ -49,8 +50,9 @@ static enum mmx_kind kind_of(const struct jit *j, const struct mmx *m)
     case 0xc4: return MMX_INSERT;
     case 0xc5: return MMX_EXTRACT;
     case 0xd7: return MMX_SIGNS;
+    case 0xf7: return MMX_MASKED;
     default:
-        return (m->opcode >= 0x60 && m->opcode <= 0x76) || (m->opcode >= 0xd1 && m->opcode != 0xf7) ? MMX_TWO : MMX_NONE;
+        return (m->opcode >= 0x60 && m->opcode <= 0x76) || m->opcode >= 0xd1 ? MMX_TWO : MMX_NONE;
     }
 }
 
@@ -178,12 +180,27 @@ static struct slow *begin_both(struct jit *j)
     return s;
 }
 
-/* The operand of 64 bits at [rax + rcx], of that size. */
-static void on_vector_memory(struct jit *j, const struct mmx *m, struct slow *s, unsigned reg, unsigned address)
+/* From two doubles, which are aligned. */
+static void from_doubles(struct jit *j, const struct mmx *m, struct slow *s, unsigned reg)
 {
-    x_rr(&j->code, 64, X_MOV_LOAD, RAX, address);
+    struct code *e = &j->code;
+
+    x_test_imm(e, 8, RAX, 15);
+    s->from[1] = x_jcc(e, CC_NE);
+    access_probe(j, s, 16, false, true);
+    x_sse_rmx(e, 0, X_MOVUPS_LOAD, 0, RAX, RCX, 0);
+    between(e, m, reg, 0);
+}
+
+/* From 64 bits. CVTPI2PS goes to MMX state even so; not all hosts do (SDM 2), but by a MOVD they do. */
+static void from_pair(struct jit *j, const struct mmx *m, struct slow *s, unsigned reg, bool to_integers)
+{
+    struct code *e = &j->code;
+
     access_probe(j, s, 8, false, true);
-    x_sse_rmx(&j->code, m->prefix, m->opcode, reg, RAX, RCX, 0);
+    if (!to_integers)
+        x_rr(e, 32, 0x0f7e, 0, RDX);
+    x_sse_rmx(e, m->prefix, m->opcode, reg, RAX, RCX, 0);
 }
 
 static void convert(struct jit *j, const struct mmx *m, bool to_integers)
@@ -197,9 +214,30 @@ static void convert(struct jit *j, const struct mmx *m, bool to_integers)
         rm = vector_use(j, vector(j, m->rm));
     s = begin_both(j);
     if (m->mem)
-        on_vector_memory(j, m, s, reg, address);
-    else
+        x_rr(&j->code, 64, X_MOV_LOAD, RAX, address);
+    if (!m->mem)
         between(&j->code, m, reg, rm);
+    else if (m->prefix)
+        from_doubles(j, m, s, reg);
+    else
+        from_pair(j, m, s, reg, to_integers);
+    s->back = j->code.at;
+}
+
+/* ---- the others ---- */
+
+/* MMX state is gone to (MOVQ2DQ) when nothing can fault any more. */
+static void masked(struct jit *j, const struct mmx *m)
+{
+    const unsigned bits = m->u->b & X87_WIDE ? 64 : 32, address = operand_use(j, m->at->offset, bits, bits);
+    const struct encoding movq2dq = {0xf3, 1, 0xd6, false};
+    struct slow *s = x87_begin(j);
+
+    x_rr(&j->code, 64, X_MOV_LOAD, RAX, address);
+    access_probe(j, s, 8, true, false);
+    x_legacy(&j->code, 32, movq2dq, 0, m->rm & 7, false);
+    x_legacy(&j->code, 32, movq2dq, 1, m->reg & 7, false);
+    masked_bytes(j, 0, 1, false);
     s->back = j->code.at;
 }
 
@@ -269,6 +307,7 @@ bool emit_mmx(struct jit *j, const struct uop *u)
     case MMX_FROM_VECTOR: from_vector(j, &m); return true;
     case MMX_FROM_INTEGERS: convert(j, &m, false); return true;
     case MMX_TO_INTEGERS: convert(j, &m, true); return true;
+    case MMX_MASKED: masked(j, &m); return true;
     default: return false;
     }
 }
