@@ -343,11 +343,12 @@ static bool absent(uint64_t at)
 int main(int argc, char **argv)
 {
     struct user_guest g;
+    bool narrow;
 
     every = argc > 1 ? strtoul(argv[1], NULL, 0) : every;
     number = argc > 2 ? strtoul(argv[2], NULL, 0) : 0;
-    if (!host64_init(user_bases[0], USER_SIZE) || !host32_init(BASE32, USER_SIZE) || !absent(user_bases[0] + END) ||
-        !absent(BASE32 + END)) {
+    narrow = host32_init(BASE32, USER_SIZE);
+    if (!host64_init(user_bases[0], USER_SIZE) || !absent(user_bases[0] + END) || (narrow && !absent(BASE32 + END))) {
         printf("the memory for host code cannot be mapped\n");
         return 77;
     }
@@ -355,10 +356,13 @@ int main(int argc, char **argv)
     user_guest_init(&g, "max");
     user_guest_map(&g, END, false);
     walk(&g, USER_64);
-    walk(&g, USER_32);
-    if (host16_init(BASE32))
-        walk(&g, USER_16);
+    if (narrow)
+        walk(&g, USER_32);
     else
+        printf("the host does not run 32-bit code\n");
+    if (narrow && host16_init(BASE32))
+        walk(&g, USER_16);
+    else if (narrow)
         printf("the host has no LDT for 16-bit code\n");
     machine_destroy(g.m);
     printf("%lu encodings of both with the same length, %lu of the host alone, %lu of the emulator alone; %lu of neither are of another length\n",

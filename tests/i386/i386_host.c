@@ -4,12 +4,14 @@
 
 #if defined(__x86_64__) && defined(__linux__)
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <asm/ldt.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -155,13 +157,31 @@ static bool map(uint64_t base, uint32_t size)
     return mmap(want, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == want;
 }
 
+/* Does the kernel let anybody run 32-bit code? Whoever tries may die. */
+static bool host32_runs(uint32_t base, uint32_t size)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0) {
+        struct host32_regs r = {.gpr = {[4] = base + size}, .eip = base, .eflags = 2};
+        int nowhere = open("/dev/null", O_WRONLY);
+
+        dup2(nowhere, 2);
+        host32_leave((uint8_t *)(uintptr_t)base);
+        host32_run(&r);
+        _exit(r.vector != HOST32_DONE);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 bool host32_init(uint32_t base, uint32_t size)
 {
     if (!map(base, size + 4096))
         return false;
     passage = (uint8_t *)(uintptr_t)base + size;
     memcpy(passage, host32_blob, (size_t)(host32_blob_end - host32_blob));
-    return catch_signals();
+    return catch_signals() && host32_runs(base, size);
 }
 
 bool host64_init(uint64_t base, uint32_t size)

@@ -27,7 +27,7 @@ struct host32_regs {
 #define HOST32_LEAVE_BYTES 7
 
 /* Map `size` bytes of memory, readable, writable and executable, at `base`
- * (below 2 GiB), and a page for the passage at base + size. False: not possible here. */
+ * (below 2 GiB), and a page for the passage at base + size. False: not possible here, or the kernel lets nobody run 32-bit code. */
 bool host32_init(uint32_t base, uint32_t size);
 /* Write the code that leaves at `at`. */
 void host32_leave(uint8_t *at);
