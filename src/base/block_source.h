@@ -17,6 +17,8 @@ struct block_source {
     bool local;           /* a name in the file system: names in the image are relative to it */
     /* Read these bytes, which lie within `size`. 0 or negative errno. */
     int (*read)(void *ctx, uint64_t offset, void *buf, size_t len);
+    /* Has somebody written to it since it was opened, or since this was asked? NULL: that cannot be told. */
+    bool (*changed)(void *ctx);
     /* It will be written in the end: nobody else may have it open then, as long as this is. False: somebody has. NULL: it
      * cannot be written. */
     bool (*claim)(void *ctx);

@@ -224,3 +224,12 @@ bool block_is_direct(struct block_image *im, uint64_t offset, size_t len)
         len = (size_t)there;
     return !len || (im->format->direct ? im->format->direct(im, offset, len) : im->source.local);
 }
+
+bool block_changed(const struct block_image *im)
+{
+    bool changed = false;
+
+    for (; im; im = im->backing)
+        changed |= im->source.changed && im->source.changed(im->source.ctx);
+    return changed;
+}

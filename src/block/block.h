@@ -57,6 +57,9 @@ int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len);
 /* Is reading that again as good as reading a local file: neither a connection nor compression between? */
 bool block_is_direct(struct block_image *im, uint64_t offset, size_t len);
 
+/* Has somebody written to its file, or to one that it is based on, since it was opened or this was asked? */
+bool block_changed(const struct block_image *im);
+
 /* `name`, which stands in the image `im`, as a name to open: relative names begin where the image is. A new string. */
 char *block_resolve(const struct block_image *im, const char *name);
 /* The format that these first bytes begin an image of, if it is not raw: qcow2, or one that is not read. NULL: none that is known. */

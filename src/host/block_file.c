@@ -57,6 +57,8 @@ static bool lock_for_writing(int fd)
 
 struct block_file {
     int fd;
+    struct timespec written; /* as it was when that was asked last */
+    uint64_t size;
 };
 
 static int file_read(void *ctx, uint64_t offset, void *buf, size_t len)
@@ -71,6 +73,20 @@ static bool file_claim(void *ctx)
     const struct block_file *f = ctx;
 
     return lock_for_writing(f->fd);
+}
+
+static bool file_changed(void *ctx)
+{
+    struct block_file *f = ctx;
+    struct stat st;
+    bool changed;
+
+    if (fstat(f->fd, &st) < 0)
+        return false;
+    changed = st.st_mtim.tv_sec != f->written.tv_sec || st.st_mtim.tv_nsec != f->written.tv_nsec || (uint64_t)st.st_size != f->size;
+    f->written = st.st_mtim;
+    f->size = (uint64_t)st.st_size;
+    return changed;
 }
 
 static void file_close(void *ctx)
@@ -124,14 +140,29 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
     }
     f = xcalloc(1, sizeof(*f));
     f->fd = fd;
+    (void)file_changed(f);
     host_output_spare(fd);
     s->ctx = f;
     s->read = file_read;
+    s->changed = file_changed;
     s->claim = file_claim;
     s->close = file_close;
     s->local = true;
     s->name = xstrdup(name);
     return 0;
+}
+
+bool host_block_is_there(const struct block_source *s)
+{
+    uint64_t identity[2] = {0};
+    struct stat st;
+
+    if (!s->local)
+        return true;
+    if (stat(s->name, &st) < 0)
+        return false;
+    identify(&st, identity);
+    return !memcmp(identity, s->identity, sizeof(identity));
 }
 
 /* ---- in place ---- */

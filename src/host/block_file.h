@@ -16,6 +16,9 @@
  */
 int host_open_block(void *ctx, const char *name, struct block_source *s, struct error *err);
 
+/* Is what the name of `s` leads to now still what is open? (Of what is not local nobody knows: true.) */
+bool host_block_is_there(const struct block_source *s);
+
 /* Change bytes of an existing file in place, of the one that is open as `s`. The first gives a descriptor, the others 0, or a negative errno; the last
  * one `status` if that is one. All is on the disk when it is 0. */
 int host_patch_open(const struct block_source *s, struct error *err);

@@ -32,7 +32,7 @@ struct cluster {
     uint32_t next;       /* index of an older one with the same slot, or NONE */
     uint16_t drive;
     uint16_t noted;      /* its pages that originals.c knows: a bit each */
-    bool verified;       /* the image still has it */
+    uint32_t verified;   /* originals.changes when the image had it; 0: it was never looked at */
 };
 
 /* ---- the table ---- */
@@ -145,6 +145,12 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
     return 0;
 }
 
+void clusters_look(struct timeline *tl)
+{
+    for (unsigned i = 0; tl->host.image_changed && i < tl->m->ndrives; i++)
+        tl->originals.changes += tl->host.image_changed(tl->host.ctx, tl->m->drives[i]);
+}
+
 /* Has the image what it had? Reads the cluster to `whole`. */
 static int verify(struct timeline *tl, const struct drive *d, struct cluster *c, icount_t here, uint8_t *whole)
 {
@@ -153,7 +159,7 @@ static int verify(struct timeline *tl, const struct drive *d, struct cluster *c,
 
     if (r < 0)
         return lost(tl, d, here, c->number, why_lost(r), whole, len);
-    c->verified = hash_bytes(0, whole, len) == c->hash;
+    c->verified = hash_bytes(0, whole, len) == c->hash ? tl->originals.changes : 0;
     if (!c->verified)
         lost(tl, d, here, c->number, "are not what the guest read: the image was changed since", whole, len);
     return 0;
@@ -177,7 +183,7 @@ static int read_first(struct timeline *tl, const struct drive *d, uint64_t numbe
     _Static_assert(sizeof(data) == IMAGE_EVENT, "an event's bytes");
     event_log_append(tl->log, &e);
     tl->clusters.seen = event_log_count(tl->log);
-    add(&tl->clusters, &e)->verified = true;
+    add(&tl->clusters, &e)->verified = tl->originals.changes;
     return r < 0 ? -r : 0;
 }
 
@@ -212,17 +218,19 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     uint64_t number = offset >> DRIVE_CLUSTER_SHIFT;
     uint8_t whole[DRIVE_CLUSTER];
     struct cluster *c;
+    bool verified;
     int r;
 
     catch_up(tl, here);
     c = known(tl, d->index, number, here);
     if (c && c->error)
         return (int)c->error;
-    if (c && c->verified && tl->clusters.last && tl->clusters.last_number == number && tl->clusters.last_drive == d->index) {
+    verified = c && c->verified == tl->originals.changes;
+    if (verified && tl->clusters.last && tl->clusters.last_number == number && tl->clusters.last_drive == d->index) {
         memcpy(buf, tl->clusters.last + (offset & (DRIVE_CLUSTER - 1)), len);
         return 0;
     }
-    if (c && c->verified) {
+    if (verified) {
         r = ask_host(tl, d, offset, buf, len);
         if (r == 0)
             note_pages(tl, d, c, offset, buf, len);
@@ -231,7 +239,7 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     if (!c && (here < tl->edge || !tl->cfg.live))
         return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);
     r = c ? verify(tl, d, c, here, whole) : read_first(tl, d, number, here, whole);
-    if (r == 0 && (!c || c->verified)) {
+    if (r == 0 && (!c || c->verified == tl->originals.changes)) {
         keep_last(&tl->clusters, d, number, whole);
         c = c ? c : known(tl, d->index, number, here);
         note_pages(tl, d, c, number << DRIVE_CLUSTER_SHIFT, whole, drive_cluster_bytes(d, number));

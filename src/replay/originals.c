@@ -138,7 +138,7 @@ void originals_init(struct timeline *tl)
 {
     const struct page_source source = {.ctx = tl, .find = find, .read = read_again};
 
-    tl->originals = (struct originals){.secret = tl->cfg.secret, .lost = NOWHERE};
+    tl->originals = (struct originals){.secret = tl->cfg.secret, .changes = 1, .lost = NOWHERE};
     pthread_mutex_init(&tl->originals.images, NULL);
     if (!tl->leader)
         checkpoint_store_source(tl->store, &source);

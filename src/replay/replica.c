@@ -28,6 +28,7 @@ struct timeline *replica_create(const struct timeline *leader, struct machine *m
     env_init(tl);
     tl->truth.bad = ICOUNT_MAX;
     tl->outside = true;
+    tl->originals.changes = 1;
     run_init(tl);
     place_init(tl);
     replica_catch_up(tl);

@@ -49,6 +49,9 @@ struct timeline_host {
     /* Bytes of a drive's image, which does not change: asked in the past, too. 0 or negative errno. NULL: there
      * are no images. */
     int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
+    /* Has a drive's image been written to since this was asked? Then what the guest has read of it is compared before it is believed
+     * again. Asked at each restore and in each slice. NULL: nobody can tell. */
+    bool (*image_changed)(void *ctx, const struct drive *d);
     /* Can these be read again at any time, in microseconds, as from a file of this host? NULL: none can. */
     bool (*image_direct)(void *ctx, const struct drive *d, uint64_t offset, size_t len);
     /* The guest sent bytes; called once for each byte of history. */

@@ -220,6 +220,7 @@ struct originals {
     struct original *list;
     uint64_t nslots, used;    /* a power of two or 0; those with something in them */
     bool forgot;              /* something that was in it is not any more */
+    uint32_t changes;         /* how often an image was found to have been written to, plus 1 */
     uint64_t lost;            /* the place of one that is not there any more; UINT64_MAX: none */
     pthread_mutex_t images;   /* whoever reads an image while others may holds it */
 };
@@ -337,6 +338,8 @@ vtime_t env_edge_now(const struct timeline *tl);
 /* struct machine_env.image_read. */
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
 void clusters_finish(struct clusters *t);
+/* Look whether images have been written to: what was read of them has to be compared again then. */
+void clusters_look(struct timeline *tl);
 
 /* originals.c */
 void originals_init(struct timeline *tl);

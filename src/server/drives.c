@@ -436,6 +436,28 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
     return im ? block_read(im, offset, buf, len) : r == -EBADMSG ? r : -ENODEV;
 }
 
+const char *drives_moved(const struct drives *ds, const struct drive *d)
+{
+    uint64_t offset = drive_base(d);
+    const struct block_image *im = image_at(ds, d->index, &offset);
+
+    return im && !host_block_is_there(&im->source) ? im->source.name : NULL;
+}
+
+const char *drives_changed(const struct drives *ds, unsigned n)
+{
+    const char *file = NULL;
+
+    if (n >= MACHINE_MAX_DRIVES)
+        return NULL;
+    if (ds->images[n] && block_changed(ds->images[n]))
+        file = ds->images[n]->source.name;
+    for (unsigned i = 0; i < ds->nmedia[n]; i++)
+        if (ds->media[n][i].image && block_changed(ds->media[n][i].image))
+            file = ds->media[n][i].image->source.name;
+    return file;
+}
+
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len)
 {
     bool recorded = ds->recording && ds->recording->nclusters;

@@ -43,6 +43,11 @@ void drives_close(struct drives *ds);
 
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
+/* The name of the image that is in a drive, if the file of that name is another one by now, or none: what is written over it does not find
+ * it. NULL: it is there. */
+const char *drives_moved(const struct drives *ds, const struct drive *d);
+/* The file of an image of drive `n` that somebody has written to since it was opened or this was asked; NULL: nobody has. */
+const char *drives_changed(const struct drives *ds, unsigned n);
 /* Does that come as it is from a file of this host: struct timeline_host.image_direct. */
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len);
 

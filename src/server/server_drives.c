@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,17 @@ int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *b
     struct server *s = ctx;
 
     return s->config.drives ? drives_read(s->config.drives, d->index, offset, buf, len) : -ENODEV;
+}
+
+bool server_image_changed(void *ctx, const struct drive *d)
+{
+    const struct server *s = ctx;
+    const char *file = s->config.drives ? drives_changed(s->config.drives, d->index) : NULL;
+
+    if (file)
+        fprintf(stderr, "hindcast: %s was written to by another program: what the guest has read of it is compared from now on, and where it is "
+                        "something else the replay says so; put it back as it was\n", file);
+    return file != NULL;
 }
 
 bool server_image_direct(void *ctx, const struct drive *d, uint64_t offset, size_t len)
@@ -184,6 +196,9 @@ static bool write_back(struct server *s, const struct drive *d, const struct opt
     }
     server_say(s, "%s: the changes to drive %s up to position %" PRIu64 ", %" PRIu64 " KiB",
                o->write_back_file ? o->write_back_file : o->file, d->name, timeline_position(s->timeline), bytes >> 10);
+    if (o->write_back_file && drives_moved(s->config.drives, d))
+        server_say(s, "%s is not the image of drive %s any more (moved, or replaced): qemu-img rebase -u -b IMAGE -F FORMAT %s says where it is",
+                   o->file, d->name, o->write_back_file);
     return true;
 }
 

@@ -1128,6 +1128,7 @@ HANDLER(cmd_info_audio)
 /* Into the image itself only at the end: until then history needs it as it is. */
 HANDLER(cmd_commit)
 {
+    const char *moved;
     uint64_t bytes;
     bool force;
     int r = take_force(call, 2, &force, err);
@@ -1137,6 +1138,10 @@ HANDLER(cmd_commit)
     if (r == 0)
         buffer_printf(call->out, "%s: drive %s as it is at this position, over its image: %" PRIu64 " KiB\n", arg(call, 1),
                       arg(call, 0), bytes >> 10);
+    moved = r == 0 ? drives_moved(server_of(call)->config.drives, drive_find(server_of(call)->machine, arg(call, 0))) : NULL;
+    if (moved)
+        buffer_printf(call->out, "%s is not that image any more (moved, or replaced): qemu-img rebase -u -b IMAGE -F FORMAT %s says where it is\n",
+                      moved, arg(call, 1));
     return r;
 }
 

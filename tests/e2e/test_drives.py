@@ -254,6 +254,24 @@ def claim_commit_saves_the_disk_as_it_was_at_a_position():
         equal(d.content(), DATA)
 
 
+def claim_an_image_that_others_write_to_or_move_is_noticed():
+    with Disk() as d:
+        with Server("-hda", d.raw, guest=KERNEL) as server:
+            rsp = server.client()
+            rsp.start()
+            rsp.ask("c")
+            with open(d.raw, "r+b") as f:
+                first = f.read(1)
+                f.seek(0)
+                f.write(bytes([first[0] ^ 1]))
+            rsp.monitor("seek 0")
+            rsp.ask("c")
+            until(lambda: "disk.raw was written to by another program" in server.errors, "it is said that the image was written to")
+            os.rename(d.raw, d.raw + ".moved")
+            contains(rsp.monitor("commit ide0-hd0 " + d.path("over.qcow2")), r"disk.raw is not that image any more")
+            os.rename(d.raw + ".moved", d.raw)
+
+
 def claim_a_killed_guest_leaves_the_image_and_a_recording_that_opens():
     forever = build_c_guest(GUEST.replace("FOREVER", FOREVER), "writes")[1]
     with Disk() as d:

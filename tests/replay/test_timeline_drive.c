@@ -21,6 +21,7 @@ struct desk {
     uint64_t fails;     /* so many questions to come are answered with an error */
     uint64_t asked;
     bool direct;        /* the image can be read again at any time */
+    bool written;       /* somebody has written to it */
 };
 
 static uint64_t desk_now(void *ctx)
@@ -76,11 +77,21 @@ static bool desk_direct(void *ctx, const struct drive *d, uint64_t offset, size_
     return ((struct desk *)ctx)->direct;
 }
 
+static bool desk_changed(void *ctx, const struct drive *d)
+{
+    struct desk *k = ctx;
+    bool written = k->written;
+
+    (void)d;
+    k->written = false;
+    return written;
+}
+
 static void sit_down(struct desk *d, bool live)
 {
     const struct timeline_host host = {
         .ctx = d, .now_ns = desk_now, .wall_clock_ns = desk_wall, .entropy = desk_entropy, .poll = desk_poll,
-        .wait = desk_wait, .image_read = desk_image, .image_direct = desk_direct,
+        .wait = desk_wait, .image_read = desk_image, .image_direct = desk_direct, .image_changed = desk_changed,
     };
     const struct timeline_config config = {.live = live, .slice_steps = 500};
     struct machine *m = toy_machine();
@@ -245,6 +256,35 @@ START_TEST(a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_
 }
 END_TEST
 
+START_TEST(an_image_that_is_changed_under_a_live_session_is_found_out)
+{
+    struct timeline_stop stop;
+    const struct event *e;
+    uint64_t cluster;
+    struct desk d;
+    icount_t first;
+
+    sit_down(&d, true);
+    timeline_seek(d.tl, 10000, &stop);
+    e = image_event(timeline_log(d.tl), 0);
+    ck_assert_ptr_nonnull(e);
+    memcpy(&cluster, e->data, 8);
+    first = e->position;
+    /* Written to, but as it was: nothing is wrong. */
+    d.written = true;
+    timeline_seek(d.tl, first - 10, &stop);
+    timeline_seek(d.tl, first + 10, &stop);
+    ck_assert_int_eq(stop.reason, TIMELINE_SEEK_DONE);
+    d.written = true;
+    d.changed = (cluster << DRIVE_CLUSTER_SHIFT) + 5;
+    timeline_seek(d.tl, first - 10, &stop);
+    timeline_seek(d.tl, first + 5, &stop); /* (further on there are checkpoints to go to) */
+    ck_assert_int_eq(stop.reason, TIMELINE_DIVERGED);
+    ck_assert_msg(strstr(timeline_divergence(d.tl), "the image was changed"), "%s", timeline_divergence(d.tl));
+    timeline_destroy(d.tl);
+}
+END_TEST
+
 START_TEST(an_image_that_is_gone_ends_the_replay_and_not_the_guest)
 {
     struct desk live, again;
@@ -354,6 +394,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_history_with_a_disk_replays_elsewhere_to_the_same_states);
     tcase_add_test(t, an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change);
     tcase_add_test(t, a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_changes);
+    tcase_add_test(t, an_image_that_is_changed_under_a_live_session_is_found_out);
     tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
     tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
     tcase_add_test(t, watched_sectors_are_the_same_in_both_directions_over_many_segments);
