@@ -103,6 +103,14 @@ static void identify(const struct stat *st, uint64_t *identity)
     identity[1] = (uint64_t)(S_ISBLK(st->st_mode) ? st->st_rdev : st->st_ino);
 }
 
+static bool is_same(const struct stat *st, const struct block_source *s)
+{
+    uint64_t identity[2];
+
+    identify(st, identity);
+    return !memcmp(identity, s->identity, sizeof(identity));
+}
+
 static int describe_file(int fd, const char *name, struct block_source *s, struct error *err)
 {
     struct stat st;
@@ -154,15 +162,9 @@ int host_open_block(void *ctx, const char *name, struct block_source *s, struct 
 
 bool host_block_is_there(const struct block_source *s)
 {
-    uint64_t identity[2] = {0};
     struct stat st;
 
-    if (!s->local)
-        return true;
-    if (stat(s->name, &st) < 0)
-        return false;
-    identify(&st, identity);
-    return !memcmp(identity, s->identity, sizeof(identity));
+    return !s->local || (stat(s->name, &st) == 0 && is_same(&st, s));
 }
 
 /* ---- in place ---- */
@@ -170,14 +172,11 @@ bool host_block_is_there(const struct block_source *s)
 int host_patch_open(const struct block_source *s, struct error *err)
 {
     int fd = open(s->name, O_WRONLY | O_CLOEXEC);
-    uint64_t identity[2] = {0};
     struct stat st;
 
     if (fd < 0)
         return error_set(err, -errno, "%s: cannot write: %s", s->name, strerror(errno));
-    if (fstat(fd, &st) == 0)
-        identify(&st, identity);
-    if (!memcmp(identity, s->identity, sizeof(identity)))
+    if (fstat(fd, &st) == 0 && is_same(&st, s))
         return fd;
     close(fd);
     return error_set(err, -ESTALE, "%s is another file than the one that was opened", s->name);

@@ -147,8 +147,12 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
 
 void clusters_look(struct timeline *tl)
 {
-    for (unsigned i = 0; tl->host.image_changed && i < tl->m->ndrives; i++)
-        tl->originals.changes += tl->host.image_changed(tl->host.ctx, tl->m->drives[i]);
+    for (unsigned i = 0; tl->host.image_changed && i < tl->m->ndrives; i++) {
+        if (!tl->host.image_changed(tl->host.ctx, tl->m->drives[i]))
+            continue;
+        tl->originals.changes++;
+        originals_forget(tl);
+    }
 }
 
 /* Has the image what it had? Reads the cluster to `whole`. */

@@ -74,6 +74,16 @@ static void grow(struct originals *o)
     free(old);
 }
 
+void originals_forget(struct timeline *tl)
+{
+    struct originals *o = &tl->originals;
+
+    free(o->list);
+    o->list = NULL;
+    o->nslots = o->used = 0;
+    o->forgot = true;
+}
+
 static int read_image(struct timeline *tl, uint64_t at, uint8_t *bytes)
 {
     const struct drive *d = tl->m->drives[at >> DRIVE_SHIFT];
@@ -140,8 +150,7 @@ void originals_init(struct timeline *tl)
 
     tl->originals = (struct originals){.secret = tl->cfg.secret, .changes = 1, .lost = NOWHERE};
     pthread_mutex_init(&tl->originals.images, NULL);
-    if (!tl->leader)
-        checkpoint_store_source(tl->store, &source);
+    checkpoint_store_source(tl->store, &source);
 }
 
 void originals_finish(struct timeline *tl)

@@ -124,7 +124,8 @@ uint64_t recorder_bytes(const struct recorder *rec)
     return rec->w.offset;
 }
 
-static void write_hash(struct recorder *rec, const struct checkpoint *c)
+/* False: what the checkpoint is made of cannot be had any more. */
+static bool write_hash(struct recorder *rec, const struct checkpoint *c)
 {
     const struct machine *m = timeline_machine(rec->tl);
     uint64_t components[MACHINE_MAX_COMPONENTS];
@@ -132,13 +133,14 @@ static void write_hash(struct recorder *rec, const struct checkpoint *c)
     checkpoint_view_move(rec->view, c, NULL, NULL);
     checkpoint_view_arena(rec->view, rec->arena);
     if (timeline_lost(rec->tl))
-        return;
+        return false;
     for (unsigned i = 0; i < m->ncomponents; i++)
         components[i] = component_hash(&m->components[i], rec->arena + m->components[i].offset);
     recording_write_hash(&rec->w, c->position, c->vtime, checkpoint_view_hash(rec->view), components, m->ncomponents,
                          checkpoint_view_areas(rec->view), m->nareas);
     rec->now.hashed = true;
     rec->now.hashed_at = c->position;
+    return true;
 }
 
 /* ---- checkpoints into the file ---- */
@@ -222,8 +224,7 @@ static void write_state(struct recorder *rec, const struct checkpoint *c, bool e
     save = rec->checkpoint_steps && c->position - saved >= rec->checkpoint_steps;
     if (p->hashed && c->position - hashed < rec->hash_steps && !save && !end)
         return;
-    write_hash(rec, c);
-    if (save)
+    if (write_hash(rec, c) && save)
         write_checkpoint(rec, c);
 }
 

@@ -118,9 +118,7 @@ void timeline_destroy(struct timeline *tl)
 
 bool timeline_lost(const struct timeline *tl)
 {
-    char why[200];
-
-    return originals_lost(tl, why, sizeof(why));
+    return originals_lost(tl, NULL, 0);
 }
 
 struct machine *timeline_machine(struct timeline *tl)

@@ -346,7 +346,9 @@ void originals_init(struct timeline *tl);
 void originals_finish(struct timeline *tl);
 /* A drive's image has these pages there: whole ones, at a multiple of their size. */
 void originals_note(struct timeline *tl, const struct drive *d, uint64_t offset, const uint8_t *bytes, size_t len);
-/* Is there a page of checkpoints that cannot be had any more? Then states that were restored since may be wrong, and `text` says why. */
+/* Images may not be what they were: what is noted of them is not to be relied on. */
+void originals_forget(struct timeline *tl);
+/* Is there a page of checkpoints that cannot be had any more? Then states that were restored since may be wrong, and `text` (of `size`; 0: not wanted) says why. */
 bool originals_lost(const struct timeline *tl, char *text, size_t size);
 
 /* outside.c */

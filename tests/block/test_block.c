@@ -49,6 +49,11 @@ START_TEST(plain_zero_absent_and_compressed_clusters_are_told_apart)
     for (unsigned i = 0; i < 8; i++)
         ck_assert_uint_eq(buf[i], (uint8_t)((i + 8) * 37 >> 2));
     check_filled(im, 4 * CLUSTER, 0, 6 * CLUSTER); /* behind its end, too */
+    /* Of a file of this host, all but what is compressed is as good as the file. */
+    ck_assert(block_is_direct(im, 0, 3 * CLUSTER) && block_is_direct(im, 4 * CLUSTER, 6 * CLUSTER));
+    ck_assert(!block_is_direct(im, 3 * CLUSTER + 8, 8) && !block_is_direct(im, 0, 4 * CLUSTER));
+    im->source.local = false;
+    ck_assert(!block_is_direct(im, 0, CLUSTER));
     block_close(im);
     buffer_finish(&b);
 }

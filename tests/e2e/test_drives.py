@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Drives: a guest that reads and writes a disk through IDE, the image that stays as it was, what is kept of it, and
 recordings of it."""
+import contextlib
 import os
 import shutil
 import struct
@@ -235,12 +236,19 @@ def claim_an_image_that_is_written_back_is_nobody_elses():
         equal(d.content(), DATA)
 
 
+@contextlib.contextmanager
+def when_it_has_run(d):
+    """The server of a guest that has used the disk, and a client."""
+    with Server("-hda", d.raw, guest=KERNEL) as server:
+        rsp = server.client()
+        rsp.start()
+        rsp.ask("c")
+        yield server, rsp
+
+
 def claim_commit_saves_the_disk_as_it_was_at_a_position():
     with Disk() as d:
-        with Server("-hda", d.raw, guest=KERNEL) as server:
-            rsp = server.client()
-            rsp.start()
-            rsp.ask("c")
+        with when_it_has_run(d) as (_, rsp):
             contains(rsp.monitor("info block"), r"(?s)ide0-hd0: .*disk.raw \(raw\).*differs from its image here in 1 pages")
             contains(rsp.monitor("commit ide0-hd0 " + d.path("late.qcow2")), r"64 KiB")
             rsp.ask("bc")
@@ -256,10 +264,7 @@ def claim_commit_saves_the_disk_as_it_was_at_a_position():
 
 def claim_an_image_that_others_write_to_or_move_is_noticed():
     with Disk() as d:
-        with Server("-hda", d.raw, guest=KERNEL) as server:
-            rsp = server.client()
-            rsp.start()
-            rsp.ask("c")
+        with when_it_has_run(d) as (server, rsp):
             with open(d.raw, "r+b") as f:
                 first = f.read(1)
                 f.seek(0)

@@ -12,6 +12,7 @@
 #include "replay/timeline.h"
 #include "replay/timeline_internal.h"
 #include "tests/check_main.h"
+#include "tests/page_sets.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -534,19 +535,6 @@ static uint64_t still_now(void *ctx)
     return 0;
 }
 
-static bool is_part(const struct page_set *part, const struct page_set *whole)
-{
-    for (uint32_t i = 0; i < part->size; i++) {
-        const struct page_group *g = &part->groups[i];
-
-        /* (Asked for several, it says whether it has one of them.) */
-        for (uint64_t mask = g->mask; mask; mask &= mask - 1)
-            if (!page_set_has_chunks(whole, part->in_chunks ? g->key - 1 : (g->key - 1) * 64 + (uint64_t)__builtin_ctzll(mask), mask & -mask))
-                return false;
-    }
-    return true;
-}
-
 /* A trap of a whole page that is known by its bytes hits: the segment that is run has those in its map. */
 static bool check_touch(void *ctx, const struct trap_hit *hit)
 {
@@ -609,9 +597,9 @@ static void check_footprints(struct session *s)
         machine_set_footprint(m, &touched);
         MUST(run_to(single, next->position) == RUN_LIMIT, "cannot replay to %llu", (unsigned long long)next->position);
         machine_set_footprint(m, NULL);
-        MUST(is_part(&touched.code, &f->code) && is_part(&touched.written, &f->written) && is_part(&touched.read, &f->read) &&
-                 is_part(&touched.storage, &f->storage) && is_part(&touched.fetched, &f->fetched) &&
-                 is_part(&touched.loaded, &f->loaded),
+        MUST(page_set_is_part(&touched.code, &f->code) && page_set_is_part(&touched.written, &f->written) && page_set_is_part(&touched.read, &f->read) &&
+                 page_set_is_part(&touched.storage, &f->storage) && page_set_is_part(&touched.fetched, &f->fetched) &&
+                 page_set_is_part(&touched.loaded, &f->loaded),
              "the footprint of %llu to %llu lacks something", (unsigned long long)c->position, (unsigned long long)next->position);
     }
     replica_destroy(single);

@@ -211,8 +211,7 @@ bool emit_masked(struct jit *j, const struct uop *u)
     const unsigned bits = u->b & MASKED_WIDE ? 64 : 32;
     struct masked m = {.data = fe->vectors + 16 * (u->d & 15u), .mask = fe->vectors + 16 * (u->d >> 4 & 15u),
                        .index = fe->vectors + 16 * (u->d >> 8 & 15u), .high = fe->vector_high, .bytes = u->a, .how = u->b};
-
-    const bool bytes = u->op == UOP_VECTOR_MASKED && u->a == 1 && (u->b & MASKED_STORE);
+    bool bytes = u->a == 1 && (u->b & MASKED_STORE);
 
     if (u->op != UOP_VECTOR_MASKED || !(u->b & MASKED_PLAIN) || !(bytes || u->b & MASKED_PROBE || host_has(j, VECTOR_HOST_AVX)))
         return false;

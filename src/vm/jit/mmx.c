@@ -215,11 +215,11 @@ static void convert(struct jit *j, const struct mmx *m, bool to_integers)
     s = begin_both(j);
     if (m->mem)
         x_rr(&j->code, 64, X_MOV_LOAD, RAX, address);
-    if (!m->mem)
-        between(&j->code, m, reg, rm);
-    else if (m->prefix)
-        from_doubles(j, m, s, reg);
     else
+        between(&j->code, m, reg, rm);
+    if (m->mem && m->prefix)
+        from_doubles(j, m, s, reg);
+    else if (m->mem)
         from_pair(j, m, s, reg, to_integers);
     s->back = j->code.at;
 }
