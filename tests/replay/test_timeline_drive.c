@@ -256,6 +256,28 @@ START_TEST(a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_
 }
 END_TEST
 
+START_TEST(what_is_noted_of_an_image_is_forgotten_when_it_is_written_to)
+{
+    struct timeline_stop stop;
+    uint64_t cluster;
+    struct desk d;
+
+    for (unsigned written = 0; written < 2; written++) {
+        sit_down(&d, true);
+        d.direct = true;
+        timeline_seek(d.tl, 10000, &stop);
+        memcpy(&cluster, image_event(timeline_log(d.tl), 0)->data, 8);
+        d.written = written;
+        timeline_seek(d.tl, 10001, &stop);
+        put_page(&d, (cluster << DRIVE_CLUSTER_SHIFT) + 3 * PAGE_SIZE);
+        timeline_checkpoint(d.tl);
+        put_page(&d, 1);
+        ck_assert_uint_eq(pages_elsewhere(&d), written ? 0 : 1); /* a copy is */
+        timeline_destroy(d.tl);
+    }
+}
+END_TEST
+
 START_TEST(an_image_that_is_changed_under_a_live_session_is_found_out)
 {
     struct timeline_stop stop;
@@ -394,6 +416,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_history_with_a_disk_replays_elsewhere_to_the_same_states);
     tcase_add_test(t, an_image_that_was_changed_is_found_out_where_the_guest_first_read_the_change);
     tcase_add_test(t, a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_changes);
+    tcase_add_test(t, what_is_noted_of_an_image_is_forgotten_when_it_is_written_to);
     tcase_add_test(t, an_image_that_is_changed_under_a_live_session_is_found_out);
     tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
     tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
