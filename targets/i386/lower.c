@@ -434,7 +434,7 @@ static enum build_next lower_lea(struct lower *l)
         build(l->b, UOP_LEAX_W, d, m.a, m.b, m.imm, m.scale);
     else if (m.a == S_ZERO)
         emit_imm(l, UOP_MOVI32, d, 0, m.imm);
-    else
+    else if (m.imm || m.a != d) /* (else it is a NOP of several bytes) */
         emit_imm(l, UOP_LEA_W, d, m.a, m.imm);
     return BUILD_MORE;
 }

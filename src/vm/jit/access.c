@@ -262,7 +262,7 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
     struct slow *s;
 
     emit_address(j, u, form);
-    if (to_bits >= 32 && !pops(form))
+    if (to_bits >= 32 && !(pops(form) && u->a == u->d))
         to = operand_reserve(j, u->d, to_bits);
     if (rw)
         place = place_for_store(j, u, bits, form);
@@ -274,14 +274,16 @@ static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_
     s->reg[0] = (uint8_t)to;
     access_probe(j, s, bits / 8, rw, true);
     if (pops(form)) {
-        unsigned width = is_64(form) ? 64 : 32;
+        unsigned width = is_64(form) ? 64 : 32, base;
 
-        /* The base may be the destination, which wins. */
-        emit_load(j, RAX, bits, extend, 0);
+        emit_load(j, to, bits, extend, 0);
         s->back = j->code.at;
-        x_rm(&j->code, width, X_LEA, RCX, operand_use(j, u->a, width, home), (int32_t)u->imm);
-        operand_put(j, u->a, width, home, RCX);
-        operand_put(j, u->d, width, home, RAX);
+        base = operand_use(j, u->a, width, home);
+        x_rm(&j->code, width, X_LEA, operand_def(j, u->a, width), base, (int32_t)u->imm);
+        if (to == RAX) /* the base is the destination, which wins */
+            operand_put(j, u->d, width, home, RAX);
+        else
+            operand_commit(j, u->d, to_bits, to);
         return;
     }
     if (place)
@@ -330,8 +332,9 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
     if (!at)
         make_address(j, &address);
     s = slow_path(j, SLOW_STORE);
-    if (at)
+    if (at || pushes(form))
         s->address = address;
+    s->pushes = pushes(form);
     s->bits = (uint8_t)bits;
     s->immediate = immediate;
     s->value = u->aux;
@@ -344,10 +347,8 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
         store_value(j, u, bits, home, immediate, RAX);
     }
     s->back = e->at;
-    if (pushes(form)) {
-        x_rm(e, width, X_LEA, RCX, operand_use(j, u->a, width, home), (int32_t)(0 - u->imm));
-        operand_put(j, u->a, width, home, RCX);
-    }
+    if (pushes(form)) /* to the address, which rax is */
+        operand_put(j, u->a, width, home, RAX);
 }
 
 /* One value of 128 bits rather than two? */

@@ -302,6 +302,13 @@ static void compare_and_go(struct jit *j, const struct uop *u, struct comparison
         if (!o.immediate)
             b = operand_use(j, u->b, o.bits, home);
     }
+    if (o.bits >= 32 && !o.immediate && o.op == ALU_AND && u->a == u->b) { /* it is tested, and has its result already */
+        flags_note_operand_imm(j, 0);
+        flags_note_result_of(j, o.flags, o.bits, u->a, a);
+        x_test(e, o.bits, a, a);
+        go_if(j, o.cc);
+        return;
+    }
     if (in_rcx)
         x_mov_imm(e, RCX, o.value);
     if (o.op == ALU_AND)

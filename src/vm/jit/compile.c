@@ -145,10 +145,12 @@ static void emit_slow(struct jit *j, const struct slow *s)
         extend_to(e, s->reg[1], RDX, s->bits, (enum extend)s->extend);
         break;
     case SLOW_STORE:
-        if (s->address.bits)
+        if (s->address.bits && !s->pushes)
             address_make(e, &s->address);
         value_to_rdx(j, s);
         call_stub(j, j->stubs.store[log2]);
+        if (s->pushes)
+            address_make(e, &s->address);
         break;
     case SLOW_STORE_PAIR:
         x_rr(e, s->bits, X_MOV_LOAD, RDX, s->reg[0]);

@@ -100,6 +100,13 @@ void flags_note_result_shared(struct jit *j, unsigned op, unsigned bits, unsigne
     note_op(j, op, bits);
 }
 
+void flags_note_result_of(struct jit *j, unsigned op, unsigned bits, unsigned offset, unsigned reg)
+{
+    if (!operand_share_zero_extended(j, at_dst(j), 64, offset, bits))
+        x_rr(&j->code, bits, X_MOV_LOAD, operand_def(j, at_dst(j), 64), reg);
+    note_op(j, op, bits);
+}
+
 enum flags_carry flags_kept_carry(const struct jit *j)
 {
     uint64_t op;

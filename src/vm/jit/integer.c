@@ -115,6 +115,14 @@ static void emit_binary(struct jit *j, const struct uop *u, struct binary o)
     }
     if (!o.immediate)
         o.immediate = operand_known(j, u->b, o.bits, &o.value);
+    if (!o.immediate && u->a == u->b && !o.keep && o.op == ALU_AND) { /* it is tested, and has its result already */
+        a = operand_use(j, u->a, o.bits, home);
+        flags_note_operand_imm(j, 0);
+        flags_note_result_of(j, (unsigned)o.flags, o.bits, u->a, a);
+        x_test(e, o.bits, a, a);
+        flags_are_of_result(j, o.bits);
+        return;
+    }
     with = o;
     a = operand_use(j, u->a, o.bits, home);
     if (!o.immediate) {

@@ -87,6 +87,7 @@ struct slow {
     bool scalar;           /* of an element in general registers, which the result goes back to, by rax */
     uint8_t shift;         /* stores: the value's place in the register */
     uint8_t place;         /* LOAD_RW: the register of struct place, or 0 (which is none of those) */
+    bool pushes;           /* stores: rax is to be the address behind it, too */
     struct address {       /* stores to a struct place: what rax is to be; bits = 0: it is that already */
         uint8_t bits, a, b, scale;
         bool indexed;
@@ -511,6 +512,8 @@ unsigned flags_note_operand_def(struct jit *j);
 void flags_note_operand_shared(struct jit *j, unsigned reg);
 void flags_note_result_imm(struct jit *j, unsigned op, unsigned bits, uint64_t result);
 unsigned flags_note_result_def(struct jit *j, unsigned op, unsigned bits);
+/* The result is the operand at `offset`, which lies in `reg`. */
+void flags_note_result_of(struct jit *j, unsigned op, unsigned bits, unsigned offset, unsigned reg);
 void flags_note_result_shared(struct jit *j, unsigned op, unsigned bits, unsigned reg);
 /* The host's Z and S, and its flags as far as they are known to be those of the result noted just now, stay so until more is emitted. */
 static inline void flags_are_of_result(struct jit *j, unsigned bits)
