@@ -980,15 +980,13 @@ static int iret_task(struct i386_cpu *c)
     return result;
 }
 
-int i386_iret(struct i386_cpu *c, unsigned size)
+static int iret_by_rules(struct i386_cpu *c, unsigned size)
 {
     struct i386_state *s = c->st;
     bool op32 = size == 4;
     struct i386_stack st;
     uint64_t frame[3]; /* EIP, CS, EFLAGS */
 
-    if (i386_quick_iret(c, size))
-        return UOP_LEAVE;
     if (!i386_uses_descriptors(s))
         return iret_real(c, op32);
     if (i386_long(s))
@@ -1001,4 +999,14 @@ int i386_iret(struct i386_cpu *c, unsigned size)
     if (op32 && (frame[2] & EFLAGS_VM) && s->cpl == 0)
         return iret_to_vm86(c, &st, frame[0], frame[1], (uint32_t)frame[2]);
     return iret_level(c, &st, op32, frame[0], (uint16_t)frame[1], (uint32_t)frame[2]);
+}
+
+int i386_iret(struct i386_cpu *c, unsigned size)
+{
+    int result = i386_quick_iret(c, size) ? UOP_LEAVE : iret_by_rules(c, size);
+
+    /* NMIs are unblocked by one that faults, too (SDM 3A 6.7.1). */
+    if (result == UOP_FAULT && c->exc.pending && !c->u.retry_alone)
+        c->st->nmi_blocked = 0;
+    return result;
 }

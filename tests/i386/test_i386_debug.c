@@ -582,6 +582,28 @@ START_TEST(nmi_comes_first_and_blocks_itself_until_iret)
 }
 END_TEST
 
+START_TEST(an_iret_that_faults_unblocks_nmis)
+{
+    CODE(b, 0x90);
+    poke8(b, handler(EXC_NMI), 0xcf);
+    i386_raise_nmi(b->c);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_NMI);
+    poke32(b, s->gpr[ESP] + 4, 0); /* no code segment */
+    if (_i) { /* in virtual-8086 mode below IOPL 3 */
+        vm86_mode(b);
+        CODE(b, 0xcf);
+    }
+    i386_raise_nmi(b->c);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(s->nmi_blocked, 0);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_NMI);
+    EQ(stack32(b, 0), handler(EXC_GP));
+}
+END_TEST
+
 START_TEST(a_spurious_request_does_not_wake_hlt)
 {
     CODE(b, 0xfb, 0xf4, 0x90);
@@ -647,6 +669,7 @@ Suite *test_suite(void)
     ADD(a_repeated_instruction_under_rf_and_tf_traps_after_each_step);
     ADD(hlt_sleeps_until_an_interrupt);
     ADD(nmi_comes_first_and_blocks_itself_until_iret);
+    tcase_add_loop_test(tc, an_iret_that_faults_unblocks_nmis, 0, 2);
     ADD(a_spurious_request_does_not_wake_hlt);
     ADD(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext);
     return suite;
