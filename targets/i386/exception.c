@@ -573,6 +573,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     unsigned n = vector & 0xff;
     struct i386_delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
     uint64_t sp = c->st->gpr[ESP];
+    uint32_t rf = c->st->eflags & EFLAGS_RF;
     bool from_user;
 
     if (!(vector & I386_INT_N)) {
@@ -582,8 +583,12 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
             d.source = FROM_SOFTWARE;
     }
     from_user = i386_protected(c->st) && c->st->cpl == 3;
-    if (!deliver(c, &d))
+    c->st->eflags &= ~rf; /* it is over when the interrupt begins: 0 is pushed (SDM 3B 17.3.1.1) */
+    if (!deliver(c, &d)) {
+        if (!c->exc.has_eip) /* else it is another task */
+            c->st->eflags |= rf;
         return UOP_FAULT;
+    }
     note(c, &d, true);
     if (from_user && d.source == FROM_INT_N)
         i386_note_syscall(c, TRAP_INT, n, sp);

@@ -239,7 +239,7 @@ int i386_op_syscall(struct ucpu *u, const struct uop *op)
     s->gpr[ECX] = s->t[3];
     s->rip = from_64 ? s->lstar : is_long ? s->cstar : (uint32_t)s->star;
     if (is_long) {
-        s->gpr[11] = flags;
+        s->gpr[11] = flags & ~EFLAGS_RF;
         i386_set_eflags(c, 0, (uint32_t)s->sfmask | EFLAGS_RF);
     } else {
         i386_set_eflags(c, 0, EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);

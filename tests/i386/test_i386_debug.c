@@ -604,6 +604,44 @@ START_TEST(an_iret_that_faults_unblocks_nmis)
 }
 END_TEST
 
+START_TEST(software_interrupts_push_rf_as_0)
+{
+    static const struct { uint8_t bytes[2]; unsigned vector; } cases[] = {{{0xcd, 0x33}, 0x33}, {{0xcc}, EXC_BP}, {{0xce}, EXC_OF}, {{0xf1}, EXC_DB}};
+
+    poke(b, KCODE, cases[_i].bytes, 2);
+    i386_set_eflags(b->c, FLAG_O | EFLAGS_RF, FLAG_O | EFLAGS_RF);
+    refresh(b);
+    steps(b, 1);
+    EXPECT_VECTOR(b, cases[_i].vector);
+    EQ(stack32(b, 2) & (FLAG_O | EFLAGS_RF), FLAG_O);
+}
+END_TEST
+
+START_TEST(a_software_interrupt_through_a_task_gate_saves_rf_as_0)
+{
+    gate(b, IDT + 0x33 * 8, S_TSS2, 0, 0x85, 0);
+    make_task(TSS2, CODE2, EFLAGS_1);
+    CODE(b, 0xcd, 0x33);
+    s->eflags |= EFLAGS_RF;
+    steps(b, 1);
+    EQ(s->rip, CODE2);
+    EQ(peek32(b, TSS + 0x20), KCODE + 2);
+    EQ(peek32(b, TSS + 0x24) & EFLAGS_RF, 0);
+}
+END_TEST
+
+START_TEST(a_software_interrupt_that_faults_pushes_rf)
+{
+    CODE(b, 0xcd, 0x33);
+    gate(b, IDT + 0x33 * 8, S_CODE, 0, 0x0e, 0);
+    s->eflags |= EFLAGS_RF;
+    refresh(b);
+    steps(b, 1);
+    expect_error(EXC_NP, 0x33 * 8 + 2, KCODE);
+    EQ(stack32(b, 3) & EFLAGS_RF, EFLAGS_RF);
+}
+END_TEST
+
 START_TEST(a_spurious_request_does_not_wake_hlt)
 {
     CODE(b, 0xfb, 0xf4, 0x90);
@@ -670,6 +708,9 @@ Suite *test_suite(void)
     ADD(hlt_sleeps_until_an_interrupt);
     ADD(nmi_comes_first_and_blocks_itself_until_iret);
     tcase_add_loop_test(tc, an_iret_that_faults_unblocks_nmis, 0, 2);
+    tcase_add_loop_test(tc, software_interrupts_push_rf_as_0, 0, 4);
+    ADD(a_software_interrupt_through_a_task_gate_saves_rf_as_0);
+    ADD(a_software_interrupt_that_faults_pushes_rf);
     ADD(a_spurious_request_does_not_wake_hlt);
     ADD(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext);
     return suite;

@@ -368,6 +368,22 @@ START_TEST(syscall_that_clears_tf_is_not_stepped)
 }
 END_TEST
 
+START_TEST(what_enters_a_kernel_tells_of_flags_without_rf)
+{
+    static const uint8_t cases[][2] = {{0x0f, 0x05}, {0xcd, 0x80}};
+
+    long_mode(b, 3);
+    s->star = (uint64_t)S_CODE64 << 32;
+    s->lstar = CODE2;
+    s->eflags |= EFLAGS_RF;
+    poke(b, UCODE, cases[_i], 2);
+    refresh(b);
+    steps(b, 1);
+    EQ(_i ? stack64(b, 2) : s->gpr[11], EFLAGS_1);
+    EQ(s->eflags, EFLAGS_1);
+}
+END_TEST
+
 START_TEST(sysret_that_sets_tf_traps_before_the_program_goes_on)
 {
     s->star = (uint64_t)(S_UDATA - 8) << 48;
@@ -467,6 +483,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_branch_to_no_canonical_address_faults_and_changes_nothing, 0, 7);
     tcase_add_loop_test(t, a_machine_check_bank_is_enabled_as_a_whole, 0, 6);
     tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
+    tcase_add_loop_test(t, what_enters_a_kernel_tells_of_flags_without_rf, 0, 2);
     tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);
     suite_add_tcase(suite, t);
     return suite;
