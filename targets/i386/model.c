@@ -8,7 +8,8 @@
  *             hyper-threading and SSE3
  * and under the names that QEMU gives them, with what is said there:
  *   coreduo, n270                       of 32 bits
- *   qemu64, core2duo, Nehalem, Haswell  of 64 bits (Haswell without transactional memory)
+ *   qemu64, kvm64, Opteron_G1, core2duo, Nehalem, SandyBridge, IvyBridge, Haswell
+ *                                       of 64 bits (Haswell without transactional memory)
  *   max                                 everything that there is; `max32`: without long mode
  */
 #include "i386/model.h"
@@ -95,6 +96,31 @@ static const struct i386_model models[] = {
         HAS_64,
     },
     {
+        .name = "kvm64",
+        .max_leaf = 13, .max_extended_leaf = 0x80000008u,
+        .signature = 0xf61,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(CX16) | F(HYPERVISOR),
+        .ext_edx = X_64,
+        .vendor = "GenuineIntel",
+        .brand = "Common KVM processor",
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "Opteron_G1",
+        .max_leaf = 5, .max_extended_leaf = 0x80000008u,
+        .signature = 0xf61,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(HYPERVISOR),
+        .ext_edx = X_64,
+        .vendor = "AuthenticAMD",
+        .brand = "AMD Opteron 240 (Gen 1 Class Opteron)",
+        .amd = true,
+        .phys_bits = 40,
+        HAS_64,
+    },
+    {
         .name = "core2duo",
         .max_leaf = 10, .max_extended_leaf = 0x80000008u,
         .signature = 0x6fb,
@@ -116,6 +142,37 @@ static const struct i386_model models[] = {
         .vendor = "GenuineIntel",
         .brand = "Intel Core i7 9xx (Nehalem Class Core i7)",
         .phys_bits = 40,
+        HAS_64,
+    },
+    {
+        .name = "SandyBridge",
+        .max_leaf = 13, .max_extended_leaf = 0x80000008u,
+        .signature = 0x206a1,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(PCLMUL) | F(SSSE3) | F(CX16) | F(SSE41) | F(SSE42) | F(X2APIC) | F(POPCNT) | F(TSC_DEADLINE) |
+                        F(AES) | F(XSAVE) | F(AVX) | F(HYPERVISOR),
+        .leaf_d1_eax = F(XSAVEOPT),
+        .ext_edx = X_64 | F(RDTSCP), .ext_ecx = F(LAHF_LM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel Xeon E312xx (Sandy Bridge)",
+        .phys_bits = 40,
+        .leaf6_eax = F(ARAT),
+        HAS_64,
+    },
+    {
+        .name = "IvyBridge",
+        .max_leaf = 13, .max_extended_leaf = 0x80000008u,
+        .signature = 0x306a9,
+        .features_edx = F_64,
+        .features_ecx = F(SSE3) | F(PCLMUL) | F(SSSE3) | F(CX16) | F(SSE41) | F(SSE42) | F(X2APIC) | F(POPCNT) | F(TSC_DEADLINE) |
+                        F(AES) | F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND) | F(HYPERVISOR),
+        .leaf7_ebx = F(FSGSBASE) | F(SMEP) | F(ERMS),
+        .leaf_d1_eax = F(XSAVEOPT),
+        .ext_edx = X_64 | F(RDTSCP), .ext_ecx = F(LAHF_LM),
+        .vendor = "GenuineIntel",
+        .brand = "Intel Xeon E3-12xx v2 (Ivy Bridge)",
+        .phys_bits = 40,
+        .leaf6_eax = F(ARAT),
         HAS_64,
     },
     {
@@ -162,7 +219,7 @@ static const struct i386_model models[] = {
     },
 };
 
-const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64 core2duo Nehalem Haswell max";
+const char i386_model_names[] = "486 pentium3 pentium4 coreduo n270 max32 qemu64 kvm64 Opteron_G1 core2duo Nehalem SandyBridge IvyBridge Haswell max";
 
 /* What is there, of all that CPUID can say. */
 static const uint32_t implemented[CPUID_WORDS] = {

@@ -133,6 +133,9 @@ static const char other_properties[] =
     " kernel-irqchip enforce-cpuid lbr-fmt apic-id thread-id core-id die-id socket-id node-id memory start-powered-off"
     " vmware-cpuid-freq tcg-cpuid unavailable-features hotpluggable realized type ";
 
+/* Those that are off here. */
+static const char off_properties[] = " host-phys-bits host-cache-info lmce ";
+
 /* Is `name` in a list of words with spaces around them? */
 static bool listed(const char *list, const char *name)
 {
@@ -333,6 +336,8 @@ static int take_property(struct i386_model *m, const char *words, const struct o
     } else if (!strcmp(p->key, "check") || !strcmp(p->key, "enforce")) {
         /* Whatever they say: what is not there is refused. */
         rc = switch_of(p->value) < 0 ? error_set(err, -EINVAL, "--cpu %s: %s is on or off", words, p->key) : 0;
+    } else if (listed(off_properties, p->key) && !switch_of(p->value)) {
+        rc = 0;
     } else if (listed(other_properties, p->key) && !listed(not_modelled, p->key)) {
         rc = error_set(err, -EINVAL, "--cpu %s: QEMU's property %s is not there: flags are (--cpu help), and vendor, family, model, "
                        "stepping, model-id, level, xlevel, phys-bits", words, p->key);

@@ -11,7 +11,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 MODELS = {"qemu64": "qemu64", "core2duo": "core2duo", "Nehalem": "Nehalem", "Haswell": "Haswell-noTSX", "coreduo": "coreduo",
-          "n270": "n270", "max": "max"}
+          "n270": "n270", "max": "max", "kvm64": "kvm64", "Opteron_G1": "Opteron_G1", "SandyBridge": "SandyBridge", "IvyBridge": "IvyBridge"}
 # Sockets, cores of each, threads of each: what leaves 1, 4 and 0Bh say of them, and AMD's.
 TOPOLOGIES = [("qemu64", (4, 1, 1)), ("qemu64", (2, 2, 2)), ("core2duo", (1, 4, 1)), ("core2duo", (2, 1, 2)), ("Nehalem", (1, 3, 2)),
               ("Haswell", (2, 2, 2)), ("Haswell", (1, 5, 3)), ("max", (3, 5, 1)), ("max", (1, 1, 4)), ("coreduo", (1, 2, 1))]
@@ -19,7 +19,7 @@ TOPOLOGIES = [("qemu64", (4, 1, 1)), ("qemu64", (2, 2, 2)), ("core2duo", (1, 4, 
 FLAGS = ["qemu64,+ssse3,+sse4.1,+sse4_2,+popcnt,+xsave,+avx,f16c=on,-nx,lahf_lm=off", "Nehalem,+fsgsbase,+smep,+bmi1,+aes,+pdpe1gb,-cx16",
          "qemu64,-lm,-syscall,-cx16,-lahf-lm,family=6,model=44,stepping=7", "core2duo,vendor=AuthenticAMD,model-id=A processor,xlevel=0x80000008",
          "max,-avx,-xsave,-f16c,-fma,-avx2,-vaes,-pku,-xgetbv1,-xsaveopt,level=7", "Haswell,-avx2,-hypervisor,phys-bits=36,arat=off,+movbe"]
-INTEL = ("core2duo", "Nehalem", "Haswell", "coreduo", "n270")
+INTEL = ("core2duo", "Nehalem", "Haswell", "coreduo", "n270", "kvm64", "SandyBridge", "IvyBridge")
 EAX, EBX, ECX, EDX = range(4)
 
 # (models, leaf, subleaf or None, register, bits): bits that may differ.
@@ -27,7 +27,7 @@ REASONS = [
     ("QEMU's translator has no virtual-8086 mode extensions", None, 1, 0, EDX, 1 << 1),
     ("QEMU's translator has no virtual-8086 mode extensions", None, 0x80000001, 0, EDX, 1 << 1),
     ("clock modulation is not modelled", None, 1, 0, EDX, 1 << 22),
-    ("QEMU's translator has no PCID, x2APIC, TSC deadline and RDRAND", ("Haswell", "max"), 1, 0, ECX,
+    ("QEMU's translator has no PCID, x2APIC, TSC deadline and RDRAND", ("SandyBridge", "IvyBridge", "Haswell", "max"), 1, 0, ECX,
      1 << 17 | 1 << 21 | 1 << 24 | 1 << 30),
     ("QEMU tells of MWAIT's extensions only, and where there is no MWAIT, too", None, 5, 0, None, 0xffffffff),
     ("instruction sets of the one or the other alone", ("Haswell", "max"), 7, 0, EBX, 0xffffffff),
@@ -37,7 +37,7 @@ REASONS = [
     ("MPX is not modelled", ("max",), 0xd, 3, None, 0xffffffff),
     ("MPX is not modelled", ("max",), 0xd, 4, None, 0xffffffff),
     ("XSAVEC and XSAVES, of which QEMU's translator has none", ("max",), 0xd, 1, EAX, 0xa),
-    ("the size of compacted areas: only where there are such (SDM 2A)", ("Haswell", "max", "qemu64"), 0xd, 1, EBX, 0xffffffff),
+    ("the size of compacted areas: only where there are such (SDM 2A)", ("SandyBridge", "IvyBridge", "Haswell", "max", "qemu64"), 0xd, 1, EBX, 0xffffffff),
     ("IDs that there may be are as many as their bits have (SDM 2A): QEMU counts those that there are", INTEL + ("max",), 1, 0, EBX, 0xff << 16),
     ("the same; and threads of a core share its caches", INTEL + ("max",), 4, None, EAX, 0xffffc000),
     ("AMD's processors have it, Intel's not", INTEL + ("max",), 0x80000001, 0, ECX, 1 << 1),

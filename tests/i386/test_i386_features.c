@@ -392,7 +392,8 @@ START_TEST(what_cannot_be_is_refused_by_name)
     expect_refused("max,tsc-frequency=1000", "QEMU's property tsc-frequency is not there");
     expect_refused("host,+avx", "depended on this host");
     expect_refused("z80,+avx", "no CPU model 'z80'");
-    with_model("max,-svm,-avx512f,hv-relaxed=off,check=off,enforce"); /* what is not there can be off */
+    expect_refused("max,host-phys-bits=on", "QEMU's property host-phys-bits is not there");
+    with_model("max,-svm,-avx512f,hv-relaxed=off,check=off,enforce,host-phys-bits=off"); /* what is not there can be off */
 }
 END_TEST
 
