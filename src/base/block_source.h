@@ -8,6 +8,9 @@
 #include "base/error.h"
 #include "base/types.h"
 
+/* What has become of it. */
+enum block_change { BLOCK_SAME, BLOCK_WRITTEN, BLOCK_CUT /* it has lost its end */ };
+
 /* Something that is read anywhere and does not change. */
 struct block_source {
     void *ctx;
@@ -18,7 +21,7 @@ struct block_source {
     /* Read these bytes, which lie within `size`. 0 or negative errno. */
     int (*read)(void *ctx, uint64_t offset, void *buf, size_t len);
     /* Has somebody written to it since it was opened, or since this was asked? NULL: that cannot be told. */
-    bool (*changed)(void *ctx);
+    enum block_change (*changed)(void *ctx);
     /* It will be written in the end: nobody else may have it open then, as long as this is. False: somebody has. NULL: it
      * cannot be written. */
     bool (*claim)(void *ctx);

@@ -184,6 +184,9 @@ void block_close(struct block_image *im)
     block_close(im->backing);
     if (im->format)
         im->format->close(im);
+    if (im->data.close)
+        im->data.close(im->data.ctx);
+    free(im->data.name);
     im->source.close(im->source.ctx);
     free(im->source.name);
     free(im);
@@ -225,11 +228,30 @@ bool block_is_direct(struct block_image *im, uint64_t offset, size_t len)
     return !len || (im->format->direct ? im->format->direct(im, offset, len) : im->source.local);
 }
 
-bool block_changed(const struct block_image *im)
+const struct block_source *block_file_of(const struct block_image *im, unsigned i)
 {
-    bool changed = false;
+    for (; im; im = im->backing) {
+        if (!i--)
+            return &im->source;
+        if (im->data.read && !i--)
+            return &im->data;
+    }
+    return NULL;
+}
 
-    for (; im; im = im->backing)
-        changed |= im->source.changed && im->source.changed(im->source.ctx);
-    return changed;
+enum block_change block_changed(const struct block_image *im, const char **name)
+{
+    enum block_change worst = BLOCK_SAME;
+    const struct block_source *s;
+
+    /* All of them are asked: what is told once is not to be told again. */
+    for (unsigned i = 0; (s = block_file_of(im, i)); i++) {
+        enum block_change change = s->changed ? s->changed(s->ctx) : BLOCK_SAME;
+
+        if (change > worst) {
+            worst = change;
+            *name = s->name;
+        }
+    }
+    return worst;
 }

@@ -36,6 +36,7 @@ struct block_format {
 struct block_image {
     const struct block_format *format;
     struct block_source source;
+    struct block_source data;    /* what lies in a file beside it (qcow2's data file); read NULL: nothing does */
     uint64_t size;               /* bytes of the disk */
     struct block_image *backing; /* NULL: none */
     const struct block_image *over; /* whose backing this is; NULL: nobody's */
@@ -57,8 +58,10 @@ int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len);
 /* Is reading that again as good as reading a local file: neither a connection nor compression between? */
 bool block_is_direct(struct block_image *im, uint64_t offset, size_t len);
 
-/* Has somebody written to its file, or to one that it is based on, since it was opened or this was asked? */
-bool block_changed(const struct block_image *im);
+/* The files that make up an image and those that it is based on, one for each `i` from 0 on; NULL: there are no more. */
+const struct block_source *block_file_of(const struct block_image *im, unsigned i);
+/* What has become of them since they were opened or this was asked; *name: the file of which that is told. */
+enum block_change block_changed(const struct block_image *im, const char **name);
 
 /* `name`, which stands in the image `im`, as a name to open: relative names begin where the image is. A new string. */
 char *block_resolve(const struct block_image *im, const char *name);

@@ -58,7 +58,6 @@ struct qcow2 {
     enum compression compression;
     uint64_t incompatible;
     char backing[QCOW2_NAME_MAX + 1], backing_format[32], data_file[QCOW2_NAME_MAX + 1];
-    struct block_source data; /* with QCOW2_DATA_FILE */
     uint64_t clock;          /* counts uses of the caches */
     struct cached l2[L2_SLOTS], clusters[CLUSTER_SLOTS];
     uint8_t *packed;         /* a compressed cluster */
@@ -318,7 +317,7 @@ static int open_data_file(struct block_image *im, struct qcow2 *q, const struct 
     if (!*q->data_file)
         return malformed(im, err, "it does not say where its data file is");
     path = block_resolve(im, q->data_file);
-    r = opener->open(opener->ctx, path, &q->data, err);
+    r = opener->open(opener->ctx, path, &im->data, err);
     free(path);
     if (r < 0)
         error_prefix(err, "%s: data file", im->source.name);
@@ -364,9 +363,6 @@ static void qcow2_close(struct block_image *im)
         free(q->l2[i].bytes);
     for (unsigned i = 0; i < CLUSTER_SLOTS; i++)
         free(q->clusters[i].bytes);
-    if (q->data.close)
-        q->data.close(q->data.ctx);
-    free(q->data.name);
     free(q->packed);
     free(q->l1);
     free(q);
@@ -474,7 +470,7 @@ static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t ent
     int r;
 
     if (!slot->key) {
-        if (offset >= im->source.size || q->data.read)
+        if (offset >= im->source.size || im->data.read)
             return -EIO;
         if (bytes > im->source.size - offset)
             bytes = im->source.size - offset;
@@ -497,7 +493,7 @@ static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t ent
 static int read_plain(struct block_image *im, const struct qcow2 *q, uint64_t cluster, uint64_t within, uint8_t *buf,
                       size_t len)
 {
-    const struct block_source *s = q->data.read ? &q->data : &im->source;
+    const struct block_source *s = im->data.read ? &im->data : &im->source;
     uint64_t offset = cluster + within, there;
 
     if (cluster & (q->cluster - 1) || cluster >= s->size)
@@ -521,9 +517,9 @@ static int read_backing(struct block_image *im, uint64_t offset, uint8_t *buf, s
 /* What holds a cluster, or a subcluster. */
 enum holder { HELD_BY_BACKING, HELD_AS_ZERO, HELD_BY_FILE, HELD_WRONGLY };
 
-static enum holder holder_of(const struct qcow2 *q, uint64_t entry, uint64_t bitmap, unsigned sub)
+static enum holder holder_of(const struct block_image *im, const struct qcow2 *q, uint64_t entry, uint64_t bitmap, unsigned sub)
 {
-    bool there = (entry & QCOW2_OFFSET) || (q->data.read && entry & QCOW2_COPIED);
+    bool there = (entry & QCOW2_OFFSET) || (im->data.read && entry & QCOW2_COPIED);
 
     if (q->entry_bytes == 16) {
         bool data = bitmap >> sub & 1, zero = bitmap >> (32 + sub) & 1;
@@ -547,7 +543,7 @@ static int read_cluster(struct block_image *im, struct qcow2 *q, uint64_t offset
         return r;
     if (entry & QCOW2_COMPRESSED)
         return read_compressed(im, q, entry, within, buf, len);
-    switch (holder_of(q, entry, bitmap, (unsigned)(within / (q->cluster / QCOW2_SUBCLUSTERS)))) {
+    switch (holder_of(im, q, entry, bitmap, (unsigned)(within / (q->cluster / QCOW2_SUBCLUSTERS)))) {
     case HELD_BY_BACKING:
         return read_backing(im, offset, buf, len);
     case HELD_AS_ZERO:
@@ -593,7 +589,7 @@ static bool qcow2_direct(struct block_image *im, uint64_t offset, size_t len)
         if (im->backing && !block_is_direct(im->backing, offset, 1))
             return false;
     }
-    return im->source.local && (!q->data.read || q->data.local);
+    return im->source.local && (!im->data.read || im->data.local);
 }
 
 const struct block_format block_qcow2 = {

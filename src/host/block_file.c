@@ -75,18 +75,20 @@ static bool file_claim(void *ctx)
     return lock_for_writing(f->fd);
 }
 
-static bool file_changed(void *ctx)
+static enum block_change file_changed(void *ctx)
 {
     struct block_file *f = ctx;
+    enum block_change change;
     struct stat st;
-    bool changed;
+    bool same;
 
     if (fstat(f->fd, &st) < 0)
-        return false;
-    changed = st.st_mtim.tv_sec != f->written.tv_sec || st.st_mtim.tv_nsec != f->written.tv_nsec || (uint64_t)st.st_size != f->size;
+        return BLOCK_SAME;
+    same = st.st_mtim.tv_sec == f->written.tv_sec && st.st_mtim.tv_nsec == f->written.tv_nsec && (uint64_t)st.st_size == f->size;
+    change = (uint64_t)st.st_size < f->size ? BLOCK_CUT : same ? BLOCK_SAME : BLOCK_WRITTEN;
     f->written = st.st_mtim;
     f->size = (uint64_t)st.st_size;
-    return changed;
+    return change;
 }
 
 static void file_close(void *ctx)

@@ -110,6 +110,18 @@ static struct cluster *known(struct timeline *tl, unsigned drive, uint64_t numbe
     return found;
 }
 
+/* What this history says of it anywhere, in the future of `tl` too, because an image does not change: NULL: it was never read. */
+static struct cluster *known_ever(struct timeline *tl, unsigned drive, uint64_t number)
+{
+    struct clusters *t = &tl->clusters;
+
+    catch_up(tl, ICOUNT_MAX);
+    for (uint32_t i = t->nslots ? t->slots[slot_of(t, drive, number)] : NONE; i != NONE; i = t->list[i].next)
+        if (t->list[i].number == number && t->list[i].drive == drive && !t->list[i].error)
+            return &t->list[i];
+    return NULL;
+}
+
 void clusters_finish(struct clusters *t)
 {
     free(t->list);
@@ -250,4 +262,41 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
     }
     memcpy(buf, whole + (offset & (DRIVE_CLUSTER - 1)), len);
     return r;
+}
+
+/* ---- from outside ---- */
+
+/* A cluster as it is now; *stale: the guest has read it when it was something else. */
+static int look_at(struct timeline *tl, const struct drive *d, uint64_t number, uint8_t *whole, bool *stale)
+{
+    size_t len = drive_cluster_bytes(d, number);
+    const struct cluster *c = known_ever(tl, d->index, number);
+    int r = ask_host(tl, d, number << DRIVE_CLUSTER_SHIFT, whole, len);
+
+    *stale = r == 0 && c && hash_bytes(0, whole, len) != c->hash;
+    return r;
+}
+
+int timeline_image_read(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len, struct error *err)
+{
+    uint8_t whole[DRIVE_CLUSTER], *to = buf;
+
+    while (len) {
+        uint64_t number = offset >> DRIVE_CLUSTER_SHIFT, first = number << DRIVE_CLUSTER_SHIFT;
+        size_t within = offset & (DRIVE_CLUSTER - 1), n = DRIVE_CLUSTER - within < len ? DRIVE_CLUSTER - within : len;
+        bool stale;
+        int r = look_at(tl, d, number, whole, &stale);
+
+        if (r < 0)
+            return error_set(err, r, "bytes %llu to %llu of the image of drive %s cannot be read: %s", (unsigned long long)first,
+                             (unsigned long long)(first + drive_cluster_bytes(d, number) - 1), d->name, strerror(-r));
+        if (stale)
+            return error_set(err, -ESTALE, "bytes %llu to %llu of the image of drive %s are not what the guest read: the image was changed "
+                             "since", (unsigned long long)first, (unsigned long long)(first + drive_cluster_bytes(d, number) - 1), d->name);
+        memcpy(to, whole + within, n);
+        offset += n;
+        to += n;
+        len -= n;
+    }
+    return 0;
 }

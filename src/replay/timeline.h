@@ -359,6 +359,11 @@ size_t timeline_snapshots(const struct timeline *tl, const struct timeline_snaps
 /* Place a checkpoint here and now; thinning may drop it. */
 void timeline_checkpoint(struct timeline *tl);
 
+/* Bytes of the image of what is in a drive (they lie within it; `offset` counts from the first medium on), for who looks from outside:
+ * no trace of that is left in history. Clusters that the guest has read in this history are compared, as its own reads are. 0, or negative
+ * errno with *err: -ESTALE if the image is another one by now. */
+int timeline_image_read(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len, struct error *err);
+
 /* Why a replay stopped with TIMELINE_DIVERGED, or NULL. */
 const char *timeline_divergence(const struct timeline *tl);
 

@@ -128,11 +128,13 @@ static int check_write_back(const struct option_drive *d, const struct block_ima
                      "changes, write-back=NEW.qcow2 (qemu-img commit can put it into the image)", im->source.name);
 }
 
-/* Does the drive read that file, also as an image beneath its own? */
+/* Does the drive read that file, also as an image beneath its own or as one's data file? */
 static bool reads(const struct block_image *im, const struct block_source *s)
 {
-    for (; im; im = im->backing)
-        if (!memcmp(im->source.identity, s->identity, sizeof(s->identity)))
+    const struct block_source *file;
+
+    for (unsigned i = 0; (file = block_file_of(im, i)); i++)
+        if (!memcmp(file->identity, s->identity, sizeof(s->identity)))
             return true;
     return false;
 }
@@ -444,18 +446,22 @@ const char *drives_moved(const struct drives *ds, const struct drive *d)
     return im && !host_block_is_there(&im->source) ? im->source.name : NULL;
 }
 
-const char *drives_changed(const struct drives *ds, unsigned n)
+enum block_change drives_changed(const struct drives *ds, unsigned n, const char **file)
 {
-    const char *file = NULL;
+    enum block_change worst, change;
+    const char *name;
 
     if (n >= MACHINE_MAX_DRIVES)
-        return NULL;
-    if (ds->images[n] && block_changed(ds->images[n]))
-        file = ds->images[n]->source.name;
-    for (unsigned i = 0; i < ds->nmedia[n]; i++)
-        if (ds->media[n][i].image && block_changed(ds->media[n][i].image))
-            file = ds->media[n][i].image->source.name;
-    return file;
+        return BLOCK_SAME;
+    worst = block_changed(ds->images[n], file);
+    for (unsigned i = 0; i < ds->nmedia[n]; i++) {
+        change = block_changed(ds->media[n][i].image, &name);
+        if (change > worst) {
+            worst = change;
+            *file = name;
+        }
+    }
+    return worst;
 }
 
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len)
@@ -468,8 +474,9 @@ bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t 
 
 /* What a medium holds, without a trace in history. */
 struct contents {
-    struct drives *ds;
+    struct timeline *tl;
     const struct drive *d;
+    struct error why;        /* it cannot be read; code 0: it can */
     uint64_t base;           /* where it begins */
     uint64_t size, image_size;
     const struct block_image *image;
@@ -478,7 +485,7 @@ struct contents {
 
 static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
 {
-    const struct contents *c = ctx;
+    struct contents *c = ctx;
     uint8_t *to = buf;
     uint64_t there = offset < c->image_size ? c->image_size - offset : 0;
     int r = 0;
@@ -486,7 +493,7 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
     there = there < len ? there : len;
     memset(to + there, 0, len - there);
     if (there)
-        r = drives_read(c->ds, c->d->index, c->base + offset, to, there);
+        r = timeline_image_read(c->tl, c->d, c->base + offset, to, there, &c->why);
     for (uint64_t at = 0; r == 0 && at < len; at += PAGE_SIZE) {
         const uint8_t *page = sparse_page(&c->d->pages, (c->base + offset + at) >> PAGE_SHIFT);
 
@@ -497,9 +504,9 @@ static int contents_read(void *ctx, uint64_t offset, void *buf, size_t len)
 }
 
 /* Of the medium whose window begins at `base`. */
-static struct contents contents_of(struct drives *ds, const struct drive *d, uint64_t base)
+static struct contents contents_of(const struct drives *ds, struct timeline *tl, const struct drive *d, uint64_t base)
 {
-    struct contents c = {.ds = ds, .d = d, .base = base};
+    struct contents c = {.tl = tl, .d = d, .base = base};
     uint64_t offset = base;
 
     c.image = image_at(ds, d->index, &offset);
@@ -508,9 +515,10 @@ static struct contents contents_of(struct drives *ds, const struct drive *d, uin
     return c;
 }
 
-int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len)
+int drives_contents(struct drives *ds, struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len,
+                    struct error *err)
 {
-    struct contents c = contents_of(ds, d, drive_base(d));
+    struct contents c = contents_of(ds, tl, d, drive_base(d));
     uint8_t page[PAGE_SIZE], *to = buf;
     int r = 0;
 
@@ -524,6 +532,8 @@ int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, v
         to += n;
         len -= n;
     }
+    if (r < 0)
+        *err = c.why;
     return r;
 }
 
@@ -619,8 +629,8 @@ static int check_raw(struct contents *c, const struct changed *changed, struct e
     return 0;
 }
 
-/* Bytes behind the image's end (drive_padded()) have no place in it. */
-static int check_end(struct contents *c, const struct changed *changed, struct error *err)
+/* All that is to be written can be read, and has a place in the image: bytes behind its end (drive_padded()) have none. */
+static int check_changes(struct contents *c, const struct changed *changed, struct error *err)
 {
     uint8_t cluster[DRIVE_CLUSTER];
     int r = 0;
@@ -629,8 +639,7 @@ static int check_end(struct contents *c, const struct changed *changed, struct e
         uint64_t offset = changed->list[i] << DRIVE_CLUSTER_SHIFT;
         uint64_t from = c->image_size > offset ? c->image_size - offset : 0;
 
-        if (from < DRIVE_CLUSTER)
-            r = contents_read(c, offset, cluster, DRIVE_CLUSTER);
+        r = contents_read(c, offset, cluster, DRIVE_CLUSTER);
         for (; r == 0 && from < DRIVE_CLUSTER; from++)
             if (cluster[from])
                 return error_set(err, -EINVAL, "%s has %" PRIu64 " bytes, and the guest has written to byte %" PRIu64 " of its drive; "
@@ -646,7 +655,7 @@ static int commit_to_image(struct contents *c, const struct changed *changed, st
     int fd, r = check_raw(c, changed, err);
 
     if (r == 0)
-        r = check_end(c, changed, err);
+        r = check_changes(c, changed, err);
     if (r < 0)
         return r;
     fd = host_patch_open(&c->image->source, err);
@@ -666,10 +675,10 @@ static int commit_to_image(struct contents *c, const struct changed *changed, st
     return r < 0 ? error_set(err, r, "%s: only a part of the changes is there: %s", name, strerror(-r)) : 0;
 }
 
-int drives_commit(struct drives *ds, const struct drive *d, bool configured, const char *path, unsigned may, uint64_t *bytes,
-                  struct error *err)
+int drives_commit(struct drives *ds, struct timeline *tl, const struct drive *d, bool configured, const char *path, unsigned may,
+                  uint64_t *bytes, struct error *err)
 {
-    struct contents c = contents_of(ds, d, configured ? 0 : drive_base(d));
+    struct contents c = contents_of(ds, tl, d, configured ? 0 : drive_base(d));
     struct changed changed;
     int r;
 
@@ -678,6 +687,8 @@ int drives_commit(struct drives *ds, const struct drive *d, bool configured, con
         return error_set(err, -ENOENT, "drive %s has no image here", d->name);
     find_changed(&c, &changed);
     r = path ? commit_to_overlay(&c, &changed, path, may, err) : commit_to_image(&c, &changed, err);
+    if (r < 0 && c.why.code)
+        *err = c.why;
     *bytes = changed.n << DRIVE_CLUSTER_SHIFT;
     free(changed.list);
     return r;

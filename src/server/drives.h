@@ -46,13 +46,15 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
 /* The name of the image that is in a drive, if the file of that name is another one by now, or none: what is written over it does not find
  * it. NULL: it is there. */
 const char *drives_moved(const struct drives *ds, const struct drive *d);
-/* The file of an image of drive `n` that somebody has written to since it was opened or this was asked; NULL: nobody has. */
-const char *drives_changed(const struct drives *ds, unsigned n);
+/* What has become of the images of drive `n` since they were opened or this was asked; *file: of which file that is told. */
+enum block_change drives_changed(const struct drives *ds, unsigned n, const char **file);
 /* Does that come as it is from a file of this host: struct timeline_host.image_direct. */
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len);
 
-/* What the medium in the drive holds there now (`offset` counts from the first medium on: drive_base()), for who looks from outside: no trace of it is left in history. 0 or negative errno. */
-int drives_contents(struct drives *ds, const struct drive *d, uint64_t offset, void *buf, size_t len);
+/* What the medium in the drive holds there now (`offset` counts from the first medium on: drive_base()), for who looks from outside: no trace of it
+ * is left in history. The image is read by `tl`, which compares. 0 or negative errno with *err. */
+int drives_contents(struct drives *ds, struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len,
+                    struct error *err);
 
 /* Open an image that is to be the next medium of drive `n`, whose number is returned; *size and *format are its. Or negative errno
  * with *err. */
@@ -66,8 +68,8 @@ void drives_drop_medium(struct drives *ds, unsigned n);
 /* Write what the drive holds now: to a new qcow2 `path` over its image, or (NULL) into the image itself, which must be
  * raw. Of the medium that is in it, or (`configured`) of the one that was in it at first. *bytes: how much
  * was changed. 0 or negative errno with *err. */
-int drives_commit(struct drives *ds, const struct drive *d, bool configured, const char *path, unsigned may, uint64_t *bytes,
-                  struct error *err);
+int drives_commit(struct drives *ds, struct timeline *tl, const struct drive *d, bool configured, const char *path, unsigned may,
+                  uint64_t *bytes, struct error *err);
 
 /* `info block`. */
 void drives_describe(const struct drives *ds, const struct machine *m, struct buffer *out);

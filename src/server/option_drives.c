@@ -473,8 +473,10 @@ static int take_device_help(struct option_drives *o, const char *arg, struct err
         if (l.pairs[i].alone && option_asks_help(l.pairs[i].key)) {
             o->device_help = true;
             o->device_asked = parts_find_model(name);
-            if (!o->device_asked)
-                r = error_set(err, -EINVAL, "--device %s: there is no such device; --device help lists them", arg);
+            if (!o->device_asked) {
+                r = parts_unknown_model(name, err);
+                error_prefix(err, "--device %s", arg);
+            }
         }
     option_list_finish(&l);
     return r;

@@ -21,12 +21,14 @@ int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *b
 bool server_image_changed(void *ctx, const struct drive *d)
 {
     const struct server *s = ctx;
-    const char *file = s->config.drives ? drives_changed(s->config.drives, d->index) : NULL;
+    const char *file = NULL;
+    enum block_change change = s->config.drives ? drives_changed(s->config.drives, d->index, &file) : BLOCK_SAME;
 
-    if (file)
-        fprintf(stderr, "hindcast: %s was written to by another program: what the guest has read of it is compared from now on, and where it is "
-                        "something else the replay says so; put it back as it was\n", file);
-    return file != NULL;
+    if (change != BLOCK_SAME)
+        fprintf(stderr, "hindcast: at position %" PRIu64 ": %s %s: what the guest has read of it is compared from now on, and where it is "
+                        "something else the replay says so; put it back as it was\n", machine_position(s->machine), file,
+                change == BLOCK_CUT ? "was cut short by another program" : "was written to by another program");
+    return change != BLOCK_SAME;
 }
 
 bool server_image_direct(void *ctx, const struct drive *d, uint64_t offset, size_t len)
@@ -105,9 +107,7 @@ int server_drive_dump(const struct server *s, const char *name, uint64_t first, 
         return error_set(err, -E2BIG, "that is more than %u KiB", DUMP_BYTES >> 10);
     bytes = xmalloc(where.len);
     sector = where.drive->c.sector_size;
-    r = drives_contents(s->config.drives, where.drive, where.address, bytes, where.len);
-    if (r < 0)
-        error_set(err, r, "the image of drive %s cannot be read there: %s", name, strerror(-r));
+    r = drives_contents(s->config.drives, s->timeline, where.drive, where.address, bytes, where.len, err);
     for (uint64_t i = 0; r == 0 && i < count; i++)
         dump_sector(first + i, bytes + i * sector, sector, out);
     free(bytes);
@@ -124,7 +124,7 @@ int server_drive_commit(struct server *s, const char *name, const char *path, bo
     if (s->config.drives->options->drives.list[d->index].snapshot)
         return error_set(err, -EINVAL, "drive %s shows a snapshot of its image, over which nothing can be kept: qemu-img convert "
                          "-l makes an image of it", name);
-    return drives_commit(s->config.drives, d, false, path, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
+    return drives_commit(s->config.drives, s->timeline, d, false, path, HOST_MONITOR | HOST_EMPTY_ONLY | (force ? HOST_FORCE : 0), bytes, err);
 }
 
 /* A drive whose medium the user may take out. */
@@ -190,7 +190,7 @@ static bool write_back(struct server *s, const struct drive *d, const struct opt
     struct error err = {0};
     uint64_t bytes;
 
-    if (drives_commit(s->config.drives, d, true, o->write_back_file, 0, &bytes, &err) < 0) {
+    if (drives_commit(s->config.drives, s->timeline, d, true, o->write_back_file, 0, &bytes, &err) < 0) {
         server_say(s, "what drive %s holds is lost: %s", d->name, err.text);
         return false;
     }

@@ -272,9 +272,70 @@ def claim_an_image_that_others_write_to_or_move_is_noticed():
             rsp.monitor("seek 0")
             rsp.ask("c")
             until(lambda: "disk.raw was written to by another program" in server.errors, "it is said that the image was written to")
+            os.truncate(d.raw, 1024)
+            rsp.monitor("seek 100")
+            rsp.ask("c")
+            until(lambda: "at position" in server.errors and "disk.raw was cut short by another program" in server.errors, "it is said that it was cut")
+            with open(d.raw, "wb") as f:
+                f.write(DATA)
             os.rename(d.raw, d.raw + ".moved")
             contains(rsp.monitor("commit ide0-hd0 " + d.path("over.qcow2")), r"disk.raw is not that image any more")
             os.rename(d.raw + ".moved", d.raw)
+
+
+def flip(path, at):
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)
+        f.seek(at)
+        f.write(bytes([byte[0] ^ 1]))
+
+
+def claim_what_a_drive_holds_is_not_shown_or_kept_of_an_image_that_was_changed():
+    with Disk() as d:
+        with when_it_has_run(d) as (_, rsp):
+            contains(rsp.monitor("disk ide0-hd0 1001"), r"sector 1001")
+            for sector, words in (1001, "disk ide0-hd0 1001"), (1999, "commit ide0-hd0 " + d.path("late.qcow2")):
+                flip(d.raw, sector * 512)
+                try:
+                    raise harness.Failed("not refused: " + rsp.monitor(words))
+                except RspError as e:
+                    contains(str(e), r"of the image of drive ide0-hd0 are not what the guest read: the image was changed since")
+                contains(rsp.monitor("disk ide0-hd0 5000"), r"sector 5000") # nobody has read that
+                flip(d.raw, sector * 512)
+                rsp.monitor(words)
+        os.remove(d.path("late.qcow2"))
+        with Server("--drive", "write-back,file=" + d.raw, guest=KERNEL) as server:
+            rsp = server.client()
+            rsp.start()
+            rsp.ask("c")
+            flip(d.raw, 1999 * 512)
+            rsp.monitor("quit")
+            server.wait_errors("what drive ide0-hd0 holds is lost: bytes 983040 to 1048575 of the image of drive ide0-hd0 are not what the guest read")
+        flip(d.raw, 1999 * 512)
+        equal(d.content(), DATA)
+
+
+def claim_every_file_of_an_image_is_watched():
+    with Disk() as d:
+        over, beside = d.path("over.qcow2"), d.path("beside.data")
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", d.raw, over], check=True)
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", "-o", "data_file=" + beside, d.raw, d.path("with.qcow2")], check=True)
+        for image, file in (over, d.raw), (d.path("with.qcow2"), beside):
+            with Server("-hda", image, guest=KERNEL) as server:
+                rsp = server.client()
+                rsp.start()
+                rsp.ask("c")
+                flip(file, 1001 * 512)
+                rsp.monitor("seek 0")
+                rsp.ask("c")
+                equal(rsp.ask("Z0,%x,1" % harness.symbol(KERNEL, "write_sector")), "OK")
+                rsp.ask("c")
+                until(lambda f=file: f + " was written to by another program" in server.errors, file + " is watched")
+                contains(rsp.monitor("info replay"), r"image of drive ide0-hd0 are not what the guest read")
+                flip(file, 1001 * 512)
+        refused(r"drive other reads it too", KERNEL, "--drive", "id=own,write-back,format=raw,file=" + beside, "--drive",
+                "id=other,file=" + d.path("with.qcow2"))
 
 
 def claim_a_killed_guest_leaves_the_image_and_a_recording_that_opens():
@@ -458,6 +519,11 @@ def claim_what_cannot_be_is_refused_by_name():
                 (["--drive", "if=ide"], r"a disk needs file=FILE"),
                 (["--drive", "file=%s,if=none" % d.raw, "--device", "nosuch,drive=none0"], r"--device nosuch,drive=none0: there is "
                                                                                         r"no such device"),
+                (["--device", "ahci"], r"--device ahci: there is no such device; did you mean ich9-ahci\? --device help lists them"),
+                (["--device", "virtio-blk,drive=x"], r"did you mean virtio-blk-device or virtio-blk-pci\?"),
+                (["--device", "vga,help"], r"--device vga,help: there is no such device; did you mean secondary-vga, VGA or virtio-vga\?"),
+                (["--device", "nmve,drive=x"], r"did you mean nvme\?"),
+                (["--device", "zork"], r"there is no such device; --device help"),
                 (["-hda", d.path("gone.img")], r"gone.img"),
                 (["--boot", "order=x"], r"--boot order=x"),
                 (["--boot", "splash-time=70000"], r"splash-time"),

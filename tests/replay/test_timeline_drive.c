@@ -307,6 +307,39 @@ START_TEST(an_image_that_is_changed_under_a_live_session_is_found_out)
 }
 END_TEST
 
+START_TEST(who_looks_from_outside_is_not_shown_an_image_that_was_changed)
+{
+    struct timeline_stop stop;
+    const struct drive *disk;
+    uint64_t cluster, where;
+    uint8_t bytes[16], want[16];
+    struct error err;
+    struct desk d;
+
+    sit_down(&d, true);
+    timeline_seek(d.tl, 10000, &stop);
+    disk = timeline_machine(d.tl)->drives[0];
+    memcpy(&cluster, image_event(timeline_log(d.tl), 0)->data, 8);
+    where = cluster << DRIVE_CLUSTER_SHIFT;
+    /* Long before the guest reads it, too. */
+    for (icount_t at = 10000; at; at = at == 1 ? 0 : 1) {
+        timeline_seek(d.tl, at, &stop);
+        d.changed = 0;
+        toy_image_read(NULL, NULL, NULL, where, want, sizeof(want));
+        ck_assert_int_eq(timeline_image_read(d.tl, disk, where, bytes, sizeof(bytes), &err), 0);
+        ck_assert_mem_eq(bytes, want, sizeof(want));
+        d.changed = where + 300; /* beside what is asked for: the cluster was read as a whole */
+        ck_assert_int_eq(timeline_image_read(d.tl, disk, where, bytes, sizeof(bytes), &err), -ESTALE);
+        ck_assert_msg(strstr(err.text, "of the image of drive disk0 are not what the guest read"), "%s", err.text);
+        d.changed = 0;
+        d.fails = 1;
+        ck_assert_int_eq(timeline_image_read(d.tl, disk, where, bytes, sizeof(bytes), &err), -ETIMEDOUT);
+        d.fails = 0;
+    }
+    timeline_destroy(d.tl);
+}
+END_TEST
+
 START_TEST(an_image_that_is_gone_ends_the_replay_and_not_the_guest)
 {
     struct desk live, again;
@@ -418,6 +451,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_page_that_the_image_has_is_not_copied_and_is_missed_when_the_image_changes);
     tcase_add_test(t, what_is_noted_of_an_image_is_forgotten_when_it_is_written_to);
     tcase_add_test(t, an_image_that_is_changed_under_a_live_session_is_found_out);
+    tcase_add_test(t, who_looks_from_outside_is_not_shown_an_image_that_was_changed);
     tcase_add_test(t, an_image_that_is_gone_ends_the_replay_and_not_the_guest);
     tcase_add_test(t, a_log_that_does_not_know_a_cluster_is_noticed);
     tcase_add_test(t, watched_sectors_are_the_same_in_both_directions_over_many_segments);

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "base/guess.h"
 #include "vm/dev/pci.h"
 #include "vm/dev/pci_bridge.h"
 #include "vm/machine.h"
@@ -21,6 +23,42 @@ const struct device_model *parts_find_model(const char *name)
         if (!strcmp(m->name, name))
             return m;
     return NULL;
+}
+
+/* Is `part` one or several of the words of a name, in letters of whichever case? (ahci: ich9-ahci.) */
+static bool has_words(const char *name, const char *part)
+{
+    size_t len = strlen(part);
+
+    for (const char *at = name; *part && strlen(at) >= len; at++)
+        if (!strncasecmp(at, part, len) && (at == name || strchr("-_", at[-1])) && strchr("-_", at[len]))
+            return true;
+    return false;
+}
+
+int parts_unknown_model(const char *name, struct error *err)
+{
+    const char *found[5];
+    unsigned n = 0;
+    struct buffer b;
+    struct guess g;
+
+    guess_begin(&g, name ? name : "", name ? strlen(name) : 0);
+    for (const struct device_model *m = device_models; name && m->name; m++) {
+        guess_consider(&g, m->name);
+        if (n < ARRAY_LEN(found) && has_words(m->name, name))
+            found[n++] = m->name;
+    }
+    if (!n && g.best)
+        found[n++] = g.best;
+    buffer_init(&b);
+    for (unsigned i = 0; i < n; i++)
+        buffer_printf(&b, "%s%s", !i ? "did you mean " : i + 1 < n ? ", " : " or ", found[i]);
+    buffer_printf(&b, "%s", n ? "? " : "");
+    buffer_append_byte(&b, 0);
+    error_set(err, -EINVAL, "there is no such device; %s--device help lists them", (const char *)b.data);
+    buffer_finish(&b);
+    return -EINVAL;
 }
 
 static uint64_t storage_of(const struct option_list *l)
@@ -473,7 +511,7 @@ static int plug_device(const struct machine_parts *p, struct sockets *s, const c
         name = option_list_get(&l, "driver");
         model = name ? parts_find_model(name) : NULL;
         if (!model)
-            r = error_set(err, -EINVAL, "there is no such device; --device help lists them");
+            r = parts_unknown_model(name, err);
     }
     if (r == 0) {
         parts_model_keys(model, keys);

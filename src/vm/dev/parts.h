@@ -96,6 +96,8 @@ struct device_model {
 extern const struct device_model device_models[];
 /* NULL: there is none of that name. */
 const struct device_model *parts_find_model(const char *name);
+/* There is none of that name (NULL: none was given): says so, and which it may be meant for. -EINVAL. */
+int parts_unknown_model(const char *name, struct error *err);
 #define PARTS_MAX_KEYS 48
 /* All that --device takes of a model, its own properties last; ends with a NULL name. */
 void parts_model_keys(const struct device_model *model, struct option_key keys[PARTS_MAX_KEYS]);
