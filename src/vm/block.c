@@ -229,11 +229,20 @@ void block_insert(struct exec_shared *sh, struct block *b)
             note_page(sh, b, side);
 }
 
+static void leave_places(struct exec_shared *sh, const struct block *b)
+{
+    for (unsigned n = 0; n < 2; n++) {
+        struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone, n);
+
+        if (place->block == b)
+            *place = (struct jump_place){.block = NULL};
+    }
+}
+
 /* Take `b` out of everything but its pages. */
 static void forget(struct exec_shared *sh, struct block *b)
 {
     struct block **at = &sh->hash[block_hash(b->page[0], &b->key)];
-    struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone);
     struct block *moved = sh->live[--sh->nlive];
 
     while (*at != b)
@@ -245,8 +254,7 @@ static void forget(struct exec_shared *sh, struct block *b)
     if (sh->link_from == b)
         sh->link_from = NULL;
     b->valid = false;
-    if (place->block == b)
-        *place = (struct jump_place){.block = NULL};
+    leave_places(sh, b);
     b->key.mode = UINT64_MAX; /* nor does who has it at hand take it for what it was */
     unchain_edges(sh, b);
     while (b->led_by)
@@ -313,16 +321,28 @@ void block_drop_at(struct exec_shared *sh, const uint64_t *vas, unsigned count)
 
 void block_found_by_jumps(struct exec_shared *sh, struct block *b)
 {
-    *jump_place(sh, b->key.pc, b->key.mode, b->alone) =
-        (struct jump_place){.entry = b->entry, .key = b->key, .addend = b->addend, .block = b};
+    struct jump_place *first = jump_place(sh, b->key.pc, b->key.mode, b->alone, 0);
+    struct jump_place *other = jump_place(sh, b->key.pc, b->key.mode, b->alone, 1);
+    bool taken = first->block && first->key.pc != b->key.pc;
+
+    /* A PC is looked for in the first place, and then in the other: it is never in both. */
+    if (taken && other->block && other->key.pc != b->key.pc)
+        *other = *first;
+    else if (taken)
+        first = other;
+    else if (other->block && other->key.pc == b->key.pc)
+        *other = (struct jump_place){.block = NULL};
+    *first = (struct jump_place){.entry = b->entry, .key = b->key, .addend = b->addend, .block = b};
 }
 
 void block_entry_changed(const struct exec_shared *sh, const struct block *b)
 {
-    struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone);
+    for (unsigned n = 0; n < 2; n++) {
+        struct jump_place *place = jump_place(sh, b->key.pc, b->key.mode, b->alone, n);
 
-    if (place->block == b)
-        place->entry = b->entry;
+        if (place->block == b)
+            place->entry = b->entry;
+    }
 }
 
 void block_flush_all(struct exec_shared *sh)
@@ -342,7 +362,7 @@ void block_flush_all(struct exec_shared *sh)
                 recount_page(sh, page);
             }
         for (unsigned i = 0; i < sh->nlive; i++)
-            *jump_place(sh, sh->live[i]->key.pc, sh->live[i]->key.mode, sh->live[i]->alone) = (struct jump_place){.block = NULL};
+            leave_places(sh, sh->live[i]);
         memset(sh->hash, 0, sizeof(sh->hash));
         sh->nlive = 0;
     }

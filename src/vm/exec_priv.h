@@ -23,6 +23,8 @@
 /* A block of one instruction alone (each turn of several CPUs ends with some) is that far from the place of its PC, where
  * compiled code does not look for it. */
 #define JUMP_ALONE (JUMP_SIZE / 2)
+/* Two jumps that want the same place, in turn, each have one: the place beside it is the other's. */
+#define JUMP_OTHER 1u
 #define HASH_BITS 17
 #define HASH_SIZE (1u << HASH_BITS)
 /* Host memory for translated blocks; when it is full all of them are dropped. */
@@ -367,18 +369,20 @@ static inline unsigned jump_hash(uint64_t pc, uint64_t mode)
     return ((unsigned)(pc ^ pc >> JUMP_BITS) & (JUMP_SIZE - 1)) ^ jump_mode(mode);
 }
 
-/* The place of a block of that PC and mode. */
-static inline struct jump_place *jump_place(const struct exec_shared *sh, uint64_t pc, uint64_t mode, bool alone)
+/* The place of a block of that PC and mode, or (n is 1) the other one that it may have. */
+static inline struct jump_place *jump_place(const struct exec_shared *sh, uint64_t pc, uint64_t mode, bool alone, unsigned n)
 {
-    return &sh->jump[jump_hash(pc, mode) ^ (alone ? JUMP_ALONE : 0)];
+    return &sh->jump[jump_hash(pc, mode) ^ (alone ? JUMP_ALONE : 0) ^ (n ? JUMP_OTHER : 0)];
 }
 
 /* The block there; one that matches nothing, if there is none. */
 static inline struct block *jump_block(const struct exec_shared *sh, uint64_t pc, uint64_t mode, bool alone)
 {
-    struct block *b = jump_place(sh, pc, mode, alone)->block;
+    const struct jump_place *place = jump_place(sh, pc, mode, alone, 0);
 
-    return likely(b) ? b : (struct block *)(uintptr_t)&sh->no_block;
+    if (unlikely(place->key.pc != pc))
+        place = jump_place(sh, pc, mode, alone, 1);
+    return likely(place->block) ? place->block : (struct block *)(uintptr_t)&sh->no_block;
 }
 
 /* What is added to a PC of a block's code segment to get its virtual address. */

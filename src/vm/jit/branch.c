@@ -111,6 +111,7 @@ static struct misses jump_by_cache(struct jit *j, uint64_t mode, uint64_t bias)
 {
     struct code *e = &j->code;
     struct misses m = {.count = 0};
+    uint8_t *found;
 
     x_rr(e, 64, X_MOV_LOAD, RAX, RDX);
     x_shift_imm(e, 64, SHIFT_SHR, RAX, JUMP_BITS);
@@ -122,7 +123,11 @@ static struct misses jump_by_cache(struct jit *j, uint64_t mode, uint64_t bias)
     x_mov_imm(e, RCX, (uint64_t)(uintptr_t)j->c->exec->shared->jump);
     x_alu(e, 64, ALU_ADD, RAX, RCX);
     x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, PLACE(key.pc));
+    found = x_jcc(e, CC_E);
+    x_alu_imm(e, 64, ALU_XOR, RAX, JUMP_OTHER << JUMP_PLACE_BITS);
+    x_rm(e, 64, 8u * ALU_CMP + 3u, RDX, RAX, PLACE(key.pc));
     miss_if_not_equal(j, &m);
+    x_here(e, found);
     unless_same(j, PLACE(key.mode), mode, &m);
     if (bias)
         x_mov_imm(e, RCX, bias);
