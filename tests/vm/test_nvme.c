@@ -297,7 +297,7 @@ START_TEST(identify_has_what_is_mandatory)
     ck_assert_uint_eq(peek32(DATA_AT + 256) & 0xffff, 0x12);   /* formatting, self-tests */
     ck_assert_uint_eq(peek32(DATA_AT + 520) & 0xffff, 0x1df);  /* all but reservations */
     ck_assert_uint_eq(peek32(DATA_AT + 534 - 2) >> 16, 1);     /* copies of format 0 */
-    ck_assert_uint_eq(peek32(DATA_AT + 328), 2);               /* block erase */
+    ck_assert_uint_eq(peek32(DATA_AT + 328), 7);               /* each way to sanitize */
     ck_assert_uint_eq(peek32(DATA_AT + 316), 1 << 16 | 1);     /* a minute; one self-test at a time */
     ck_assert_uint_eq(peek32(DATA_AT + 536), 0); /* no SGLs */
     ck_assert_uint_eq(identify(0, 0xffffffff), 0x0b);
@@ -945,7 +945,7 @@ START_TEST(sanitizing_goes_on_over_resets_and_is_an_event)
     ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
     ck_assert_uint_eq(peek32(DATA_AT), 0xffff);
     slow();
-    ck_assert_uint_eq(admin(0x84, 0, 4, 0), 2);
+    ck_assert_uint_eq(admin(0x84, 0, 5, 0), 2);
     ck_assert_uint_eq(admin(0x84, 0, 1, 0), 0);
     ck_assert_uint_eq(admin(0x84, 0, 2, 0), 0);
     ck_assert_uint_eq(admin(0x84, 0, 2, 0), 0x1d);
@@ -968,6 +968,70 @@ START_TEST(sanitizing_goes_on_over_resets_and_is_an_event)
     ck_assert_uint_eq(submit(1, io(1, 9, 1, DATA_AT, 0)), 0);
     ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
     ck_assert_msg(peek32(DATA_AT) == 0x0001ffff, "not all is erased any more");
+}
+END_TEST
+
+/* Sanitize with these words; the states on the way, and what is on the disk then. */
+static void sanitize(uint32_t dw10, uint32_t dw11, unsigned passes, uint32_t leaves)
+{
+    unsigned seen = 0, before = 0;
+
+    poke32(DATA_AT, 0x12345678);
+    ck_assert_uint_eq(submit(1, io(1, 9, 1, DATA_AT, 0)), 0);
+    drive_find(m, "d0")->c.latency_ns = 100 * (uint64_t)MS;
+    ck_assert_uint_eq(admin(0x84, 0, dw10, dw11), 0);
+    for (unsigned tries = 0; tries < 1000; tries++) {
+        ck_assert_uint_eq(admin(2, 0, 127 << 16 | 0x81, 0), 0);
+        if ((peek32(DATA_AT) >> 16 & 7) != 2)
+            break;
+        ck_assert_uint_eq(peek32(DATA_AT + 4), dw10);
+        ck_assert_uint_ge(peek32(DATA_AT) & 0xffff, before);
+        before = peek32(DATA_AT) & 0xffff;
+        seen |= 1u << (peek32(DATA_AT) >> 19 & 31);
+        run_for(MS);
+    }
+    ck_assert_uint_eq(peek32(DATA_AT), 0x0101ffff | passes << 19);
+    ck_assert_uint_eq(seen, passes ? (1u << passes) - 1 : 1); /* each of the passes */
+    drive_find(m, "d0")->c.latency_ns = 0;
+    for (unsigned lba = 0; lba < 20; lba += 9) {
+        ck_assert_uint_eq(submit(1, io(2, lba, 1, DATA_AT, 0)), 0);
+        ck_assert_uint_eq(peek32(DATA_AT), leaves);
+        ck_assert_uint_eq(peek32(DATA_AT + 508), leaves);
+    }
+}
+
+START_TEST(sanitizing_overwrites_in_passes_and_forgets_keys)
+{
+    new_nvme(NULL);
+    create_queues();
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(admin(6, 0, 1, 0), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 328), 7);
+    sanitize(4, 0xa5a5a5a5, 0, 0);                       /* the key is another */
+    sanitize(3 | 3 << 4 | 1 << 9, 0xa5a5a5a5, 3, 0xa5a5a5a5);
+    sanitize(3 | 2 << 4 | 3 << 8, 0x01020304, 2, 0x01020304); /* inverted between passes: the last is the pattern */
+    sanitize(3 | 0 << 4 | 1 << 9, 0xffffffff, 16, 0xffffffff);
+    sanitize(3 | 1 << 4, 0xffffffff, 1, 0);              /* deallocated */
+    sanitize(2, 0, 0, 0);
+    ck_assert_uint_eq(admin(0x84, 0, 0, 0), 2);
+    ck_assert_uint_eq(admin(0x84, 0, 7, 0), 2);
+}
+END_TEST
+
+/* Overwriting goes on over a reset with its pattern. */
+START_TEST(overwriting_goes_on_over_resets)
+{
+    new_nvme(NULL);
+    create_queues();
+    slow();
+    ck_assert_uint_eq(admin(0x84, 0, 3 | 2 << 4 | 1 << 9, 0xcafe1234), 0);
+    run_for(1);
+    enable();
+    create_queues();
+    drive_find(m, "d0")->c.latency_ns = 0;
+    run_for(3000 * MS);
+    ck_assert_uint_eq(submit(1, io(2, 9, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xcafe1234);
 }
 END_TEST
 
@@ -1057,6 +1121,8 @@ static void claims(TCase *tc)
     ADD(formatting_erases_all_in_its_time);
     ADD(formatting_ends_when_there_is_room_and_with_a_reset);
     ADD(sanitizing_goes_on_over_resets_and_is_an_event);
+    ADD(sanitizing_overwrites_in_passes_and_forgets_keys);
+    ADD(overwriting_goes_on_over_resets);
     ADD(properties_show_in_identify);
     ADD(a_state_of_the_first_layout_is_upgraded);
     ADD(prps_in_device_registers_do_no_harm);

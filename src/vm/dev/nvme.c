@@ -520,12 +520,16 @@ static bool nvme_possible(const struct device *dev)
     return machine_deadline_possible(dev->machine, s->done_at);
 }
 
-/* Version 1 coalesced no interrupts, and knew nothing of what goes on beside commands. */
+/* Version 1 coalesced no interrupts, and knew nothing of what goes on beside commands. Version 2 overwrote nothing. */
 static bool nvme_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
     struct nvme *n = dev->wiring;
     struct nvme_state *s = n->st;
 
+    if (version == 2 && len == sizeof(*s)) {
+        memcpy(s, old, len);
+        return true;
+    }
     if (version != 1 || len != offsetof(struct nvme_state, hold))
         return false;
     memset(s, 0, sizeof(*s));
@@ -547,7 +551,7 @@ static void nvme_destroy(struct device *dev)
 static const struct device_ops nvme_ops = {
     .name = "nvme",
     .state_size = sizeof(struct nvme_state),
-    .state_version = 2,
+    .state_version = 3,
     .upgrade = nvme_upgrade,
     .possible = nvme_possible,
     .reset = nvme_reset,

@@ -60,7 +60,7 @@ static void identify_controller(const struct nvme *n, uint8_t *r)
     put(r + 268, 373, 2);
     put(r + 316, nvme_test_minutes(n), 2);
     r[318] = 1;          /* one self-test at a time */
-    put(r + 328, 2, 4);  /* sanitizing: block erase */
+    put(r + 328, 7, 4);  /* sanitizing: cryptographic erase, block erase, overwriting; blocks stay allocated if that is asked for */
     r[512] = 0x66;       /* entries of 64 and 16 bytes */
     r[513] = 0x44;
     put(r + 516, 1, 4);  /* namespaces */

@@ -7,7 +7,10 @@
  * discards or not, and reads as zeros then; bad sectors stay. A reset ends formatting where it is; sanitizing and an extended
  * self-test go on.
  *
- * Not modelled: formats with other blocks or metadata, cryptographic erase, overwriting, conveyed vendor's tests.
+ * Overwriting takes each pass's time, and what the last one writes is all that anybody can read: its pattern, or, deallocated, zeros.
+ * The medium is as if encrypted by a key of which only the change can be noticed: a cryptographic erase is erasing without the time to write.
+ *
+ * Not modelled: formats with other blocks or metadata, cryptographic erase by Format NVM, conveyed vendor's tests.
  */
 #include <string.h>
 
@@ -21,8 +24,10 @@
 #define MINUTE_NS      UINT64_C(60000000000)
 
 enum { TEST_SHORT = 1, TEST_EXTENDED = 2, TEST_ABORT = 15 };
-enum { SANITIZE_EXIT_FAILURE = 1, SANITIZE_BLOCK_ERASE = 2 };
-enum { SANITIZED = 1, SANITIZE_IN_PROGRESS = 2, SANITIZED_ALL = 0x100 };
+enum { SANITIZE_EXIT_FAILURE = 1, SANITIZE_BLOCK_ERASE = 2, SANITIZE_OVERWRITE = 3, SANITIZE_CRYPTO_ERASE = 4 };
+#define SANITIZE_NDAS (1u << 9) /* blocks are not to be deallocated */
+/* SSTAT (5.14.1.16.2); passes that are complete are counted in bits 3 to 7. */
+enum { SANITIZED = 1, SANITIZE_IN_PROGRESS = 2, SANITIZE_PASS = 8, SANITIZE_PASSES = 0xf8, SANITIZED_ALL = 0x100 };
 
 /* ---- self-tests ---- */
 
@@ -158,11 +163,34 @@ uint8_t nvme_format_left(const struct nvme *n)
     return (uint8_t)(n->st->erasing == ERASING_FORMAT && size ? (left(n) * 100 + size - 1) / size : 0);
 }
 
+static unsigned sanitize_action(const struct nvme_state *s)
+{
+    return s->erasing == ERASING_SANITIZE ? s->sanitize_dw10 & 7u : 0;
+}
+
+/* Passes of an overwriting: 1 to 16. */
+static unsigned passes_asked(const struct nvme_state *s)
+{
+    unsigned passes = s->sanitize_dw10 >> 4 & 15u;
+
+    return passes ? passes : 16;
+}
+
+/* Those of them that are to come after this one. */
+static unsigned passes_left(const struct nvme_state *s)
+{
+    unsigned done = (s->sanitize_status & SANITIZE_PASSES) / SANITIZE_PASS + 1;
+
+    return sanitize_action(s) == SANITIZE_OVERWRITE && done < passes_asked(s) ? passes_asked(s) - done : 0;
+}
+
 /* The next piece will have been erased; or the end is there. */
 static void erase_later(struct nvme *n)
 {
     uint64_t len = left(n) < ERASE_BYTES ? left(n) : ERASE_BYTES;
 
+    if (sanitize_action(n->st) == SANITIZE_CRYPTO_ERASE)
+        len = 0;
     n->st->erase_at = machine_now(n->dev->machine) + drive_duration(n->drive, len);
 }
 
@@ -174,13 +202,37 @@ static void erase(struct nvme *n, enum nvme_erasing why)
     erase_later(n);
 }
 
+/* Fill with the pattern, of which inversions between passes leave nothing in the last. */
+static enum drive_status overwrite(struct nvme *n, uint64_t at, uint64_t len, uint64_t *done)
+{
+    enum drive_status status = DRIVE_OK;
+    uint8_t pattern[4096];
+
+    for (unsigned i = 0; i < sizeof(pattern); i += 4)
+        put_le32(pattern + i, n->st->overwritten_with);
+    for (*done = 0; status == DRIVE_OK && *done < len;) {
+        uint64_t piece = len - *done < sizeof(pattern) ? len - *done : sizeof(pattern), written;
+
+        status = drive_write(n->drive, at + *done, pattern, piece, &written);
+        *done += written;
+    }
+    return status;
+}
+
+static enum drive_status erase_bytes(struct nvme *n, uint64_t at, uint64_t len, uint64_t *done)
+{
+    bool keeps = sanitize_action(n->st) == SANITIZE_OVERWRITE && (n->st->sanitize_dw10 & SANITIZE_NDAS);
+
+    return keeps ? overwrite(n, at, len, done) : drive_write_zeroes(n->drive, at, len, done);
+}
+
 /* Bad sectors are passed over. */
 static void erase_piece(struct nvme *n, uint64_t len)
 {
     uint64_t sector = n->drive->c.sector_size, at = n->st->erased, end = at + len, done;
 
-    while (at < end) {
-        enum drive_status status = drive_write_zeroes(n->drive, at, end - at, &done);
+    while (at < end && !passes_left(n->st)) {
+        enum drive_status status = erase_bytes(n, at, end - at, &done);
 
         if (status != DRIVE_BAD_SECTOR)
             break;
@@ -188,6 +240,19 @@ static void erase_piece(struct nvme *n, uint64_t len)
     }
     nvme_written(n, n->st->erased / sector, len / sector);
     n->st->erased = end;
+}
+
+/* A pass has come to the end. False: it was the last. */
+static bool next_pass(struct nvme *n)
+{
+    struct nvme_state *s = n->st;
+    bool more = passes_left(s);
+
+    if (sanitize_action(s) == SANITIZE_OVERWRITE)
+        s->sanitize_status = (uint16_t)(s->sanitize_status + SANITIZE_PASS);
+    if (more)
+        s->erased = 0;
+    return more;
 }
 
 static void end_format(struct nvme *n)
@@ -210,7 +275,7 @@ static void end_erasing(struct nvme *n)
         return;
     }
     s->erasing = ERASING_NOTHING;
-    s->sanitize_status = SANITIZED | SANITIZED_ALL;
+    s->sanitize_status = (uint16_t)((s->sanitize_status & SANITIZE_PASSES) | SANITIZED | SANITIZED_ALL);
     nvme_notice(n, EVENT_SANITIZED);
 }
 
@@ -220,7 +285,7 @@ static void erase_on(struct nvme *n)
 
     if (len)
         erase_piece(n, len);
-    if (left(n))
+    if (left(n) || next_pass(n))
         erase_later(n);
     else
         end_erasing(n);
@@ -254,27 +319,47 @@ uint16_t nvme_sanitize(struct nvme *n, const struct command *c)
         return nvme_erasing_status(s);
     if (action == SANITIZE_EXIT_FAILURE) /* none has failed */
         return OK;
-    if (action != SANITIZE_BLOCK_ERASE)
+    if (action < SANITIZE_BLOCK_ERASE || action > SANITIZE_CRYPTO_ERASE)
         return BAD_FIELD | DNR;
     if (n->drive->c.read_only)
         return READ_ONLY | DNR;
     s->sanitize_dw10 = c->dw10;
+    if (action == SANITIZE_OVERWRITE)
+        s->overwritten_with = c->dw11;
     s->sanitize_status = SANITIZE_IN_PROGRESS;
     erase(n, ERASING_SANITIZE);
     return OK;
 }
 
+static uint32_t at_most_32(uint64_t value)
+{
+    return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
+}
+
+/* Of 65536 parts, those that are done (SPROG). */
+static uint32_t sanitize_progress(const struct nvme *n)
+{
+    const struct nvme_state *s = n->st;
+    unsigned passes = sanitize_action(s) == SANITIZE_OVERWRITE ? passes_asked(s) : 1, done = passes - 1 - passes_left(s);
+    uint64_t part = s->erased / ((n->drive->c.size >> 16) + 1);
+
+    return (uint32_t)((done * UINT64_C(0x10000) + (part < 0xffff ? part : 0xffff)) / passes);
+}
+
 void nvme_sanitize_log(const struct nvme *n, uint8_t *r)
 {
     const struct nvme_state *s = n->st;
-    uint64_t size = n->drive->c.size, seconds = drive_duration(n->drive, size) / 1000000000u + 1;
+    uint64_t seconds = drive_duration(n->drive, n->drive->c.size) / 1000000000u + 1, pieces = n->drive->c.size / ERASE_BYTES + 1;
+    uint64_t crypto = pieces * drive_duration(n->drive, 0) / 1000000000u + 1;
 
-    put_le16(r, s->erasing == ERASING_SANITIZE && left(n) ? (uint32_t)(s->erased / ((size >> 16) + 1)) : 0xffff);
+    put_le16(r, s->erasing == ERASING_SANITIZE ? sanitize_progress(n) : 0xffff);
     put_le16(r + 2, s->sanitize_status);
     put_le32(r + 4, s->sanitize_dw10);
-    memset(r + 8, 0xff, 24); /* how long it takes is not told, */
-    put_le32(r + 12, seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX); /* but of a block erase */
-    put_le32(r + 24, seconds < UINT32_MAX ? (uint32_t)seconds : UINT32_MAX);
+    for (unsigned at = 8; at < 32; at += 12) { /* seconds that each takes; the same if nothing is deallocated */
+        put_le32(r + at, at_most_32(16 * seconds));
+        put_le32(r + at + 4, at_most_32(seconds));
+        put_le32(r + at + 8, at_most_32(crypto));
+    }
 }
 
 /* ---- time and resets ---- */

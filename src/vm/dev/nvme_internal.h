@@ -157,7 +157,8 @@ struct nvme_state {
     uint8_t clock_set;     /* by the host */
     uint8_t reserved_end;
     struct nvme_settings saved;
-    uint32_t reserved_saved;
+    /* Since version 3. */
+    uint32_t overwritten_with; /* the pattern of the last overwriting */
 };
 DEVICE_STATE_END
 
