@@ -413,6 +413,17 @@ START_TEST(features_show_in_identify)
     ck_assert_uint_eq(id[88], 0x003f);
     identify_words(1, id);
     ck_assert_uint_eq(id[82], 0x4218);
+    for (unsigned i = 0; i < 4; i++) { /* neither a write cache nor look-ahead, */
+        out(ide, IDE_COMMAND_0, R_ERROR, i == 0 ? 0x02 : i == 1 ? 0x82 : i == 2 ? 0x55 : 0xaa);
+        command(1, 0, 0, 0xef);
+        ck_assert_uint_eq(wait() & 1, 1);
+        ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_ERROR), 4);
+    }
+    out(ide, IDE_COMMAND_0, R_ERROR, 0x03); /* but modes */
+    command(1, 0, 0x42, 0xef);
+    ck_assert_uint_eq(wait() & 1, 0);
+    identify_words(1, id);
+    ck_assert_uint_eq(id[88], 0x043f);
 }
 END_TEST
 

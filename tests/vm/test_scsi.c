@@ -165,6 +165,70 @@ START_TEST(a_disk_refuses_what_it_cannot_do)
 }
 END_TEST
 
+/* That the last command failed so. */
+#define FAILED_SO(text, code) do { \
+        ck_assert_int_eq(CMD(text), SCSI_FAILED); \
+        ck_assert_uint_eq(u.key, SENSE_ILLEGAL); \
+        ck_assert_uint_eq(u.asc, code); \
+    } while (0)
+
+START_TEST(fields_that_mean_nothing_here_are_refused)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\x35\0\0\0\0\0\0\0\0"), SCSI_FLUSH);
+    ck_assert_int_eq(CMD("\x35\0\0\0\x0f\xff\0\0\x01"), SCSI_FLUSH);
+    FAILED_SO("\x35\0\0\0\x0f\xff\0\0\x02", 0x21);
+    FAILED_SO("\x91\0\0\0\0\1\0\0\0\0\0\0\0\1", 0x21);
+    FAILED_SO("\x25\0\0\0\0\x01", 0x24);                   /* a block without PMI */
+    FAILED_SO("\x42\x01\0\0\0\0\0\0\x18", 0x24);            /* anchored */
+    FAILED_SO("\x42\0\0\0\0\0\0\0\x07", 0x1a);
+    FAILED_SO("\x41\x18\0\0\0\0\0\0\x01", 0x24);
+    FAILED_SO("\x15\x11\0\0\x18", 0x24);                    /* saved */
+    FAILED_SO("\xa0\0\0\0\0\0\0\0\0\x0f", 0x24);
+    FAILED_SO("\xa0\0\x03\0\0\0\0\0\0\xff", 0x24);
+    ck_assert_int_eq(CMD("\xa0\0\x01\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8);                             /* no well-known units */
+    ck_assert_uint_eq(c.reply[3], 0);
+    ck_assert_int_eq(CMD("\xa0\0\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 16);
+    ck_assert_int_eq(CMD("\x1d\x04"), SCSI_NOTHING);         /* the default self-test */
+    FAILED_SO("\x1d\x20", 0x24);
+    FAILED_SO("\x1d\0\0\0\x04", 0x24);
+    new_unit(DRIVE_CDROM);
+    ck_assert_int_eq(CMD("\x52\x01\0\0\0\x01\0\0\xff"), SCSI_REPLY);
+    FAILED_SO("\x52\x01\0\0\0\x02\0\0\xff", 0x24);
+    FAILED_SO("\x52\0\x7f\0\0\0\0\0\xff", 0x21);
+    FAILED_SO("\x51\x01\0\0\0\0\0\0\xff", 0x24);
+    ck_assert_int_eq(CMD("\x51\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+}
+END_TEST
+
+START_TEST(commands_of_12_and_16_bytes_name_the_same_blocks)
+{
+    static const char *const wide[] = {"\xaf\0\0\0\0\x03\0\0\0\x02", "\xae\0\0\0\0\x03\0\0\0\x02",
+                                       "\x8e\0\0\0\0\0\0\0\0\x03\0\0\0\x02", "\x2e\0\0\0\0\x03\0\0\x02\0"};
+
+    new_unit(DRIVE_DISK);
+    for (unsigned i = 0; i < ARRAY_LEN(wide); i++) {
+        ck_assert_int_eq(command(wide[i], i == 2 ? 14 : 10), i ? SCSI_WRITE : SCSI_VERIFY);
+        ck_assert_uint_eq(c.offset, 3 * 512);
+        ck_assert_uint_eq(c.len, 2 * 512);
+    }
+}
+END_TEST
+
+START_TEST(sense_data_come_in_the_format_that_is_asked_for)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\x03\x01\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8);
+    ck_assert_int_eq(memcmp(c.reply, "\x72\x05\x20\0\0\0\0\0", 8), 0);
+    ck_assert_int_eq(CMD("\x03\x01\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[1], SENSE_NONE);
+}
+END_TEST
+
 START_TEST(a_cd_tells_its_table_of_contents_in_three_formats)
 {
     new_unit(DRIVE_CDROM);
@@ -584,6 +648,9 @@ static void claims(TCase *tc)
     ADD(disks_tell_what_they_are_and_where_they_end);
     ADD(sense_data_last_until_the_next_command);
     ADD(a_disk_refuses_what_it_cannot_do);
+    ADD(fields_that_mean_nothing_here_are_refused);
+    ADD(commands_of_12_and_16_bytes_name_the_same_blocks);
+    ADD(sense_data_come_in_the_format_that_is_asked_for);
     ADD(properties_say_what_a_unit_is);
     ADD(properties_that_do_not_fit_are_refused);
     ADD(a_cd_tells_its_table_of_contents_in_three_formats);

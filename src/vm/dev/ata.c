@@ -411,11 +411,17 @@ static bool set_mode(struct ata_unit *u, uint8_t mode)
     return false;
 }
 
-static void set_features(struct ata_unit *u)
+/* A packet device has neither a write cache nor look-ahead (IDENTIFY PACKET DEVICE, word 82). */
+static void set_features(const struct drive *d, struct ata_unit *u)
 {
     struct ata_task *t = &u->task;
+    uint8_t what = t->features[0];
 
-    switch (t->features[0]) {
+    if (ata_is_packet(d) && what != 0x03 && what != 0x66 && what != 0xcc) {
+        ata_abort(u);
+        return;
+    }
+    switch (what) {
     case 0x02: u->cache = 1; break;
     case 0x82: u->cache = 0; break;
     case 0xaa: u->ahead = 1; break;
@@ -565,7 +571,7 @@ static bool common_command(struct drive *d, struct ata_unit *u, uint8_t command)
         power_command(d, u, command);
         return true;
     case SET_FEATURES:
-        set_features(u);
+        set_features(d, u);
         return true;
     default:
         return false;

@@ -2,8 +2,8 @@
  * SCSI logical units: direct access (SBC-3) and CD-ROM (MMC-5, INCITS 360), with the commands that
  * all devices have (SPC-3).
  *
- * Not modelled: persistent reservations, protection information, audio, writing CDs, descriptor format
- * sense data. Other commands end in INVALID COMMAND OPERATION CODE.
+ * Not modelled: persistent reservations, COMPARE AND WRITE, protection information, audio, writing CDs, what a sector holds beside
+ * user data; failures are told in fixed format. Other commands end in INVALID COMMAND OPERATION CODE.
  *
  * To add a command: its case in any_command(), disk_command() or cd_command().
  */
@@ -17,15 +17,16 @@
 
 enum {
     TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, READ_6 = 0x08, WRITE_6 = 0x0a, SEEK_6 = 0x0b, INQUIRY = 0x12,
-    MODE_SELECT_6 = 0x15, MODE_SENSE_6 = 0x1a, START_STOP = 0x1b, PREVENT_REMOVAL = 0x1e, READ_CAPACITY = 0x25,
+    MODE_SELECT_6 = 0x15, MODE_SENSE_6 = 0x1a, START_STOP = 0x1b, SEND_DIAGNOSTIC = 0x1d, PREVENT_REMOVAL = 0x1e, READ_CAPACITY = 0x25,
     READ_10 = 0x28, WRITE_10 = 0x2a, SEEK_10 = 0x2b, WRITE_VERIFY_10 = 0x2e, VERIFY_10 = 0x2f, SYNCHRONIZE_10 = 0x35,
     WRITE_SAME_10 = 0x41, UNMAP = 0x42, READ_SUBCHANNEL = 0x42, READ_TOC = 0x43, GET_CONFIGURATION = 0x46,
     GET_EVENT = 0x4a, READ_DISC_INFO = 0x51, READ_TRACK_INFO = 0x52, MODE_SELECT_10 = 0x55, MODE_SENSE_10 = 0x5a,
-    READ_16 = 0x88, WRITE_16 = 0x8a, VERIFY_16 = 0x8f, SYNCHRONIZE_16 = 0x91, WRITE_SAME_16 = 0x93,
-    SERVICE_IN_16 = 0x9e, REPORT_LUNS = 0xa0, READ_12 = 0xa8, WRITE_12 = 0xaa, SET_SPEED = 0xbb,
+    READ_16 = 0x88, WRITE_16 = 0x8a, WRITE_VERIFY_16 = 0x8e, VERIFY_16 = 0x8f, SYNCHRONIZE_16 = 0x91, WRITE_SAME_16 = 0x93,
+    SERVICE_IN_16 = 0x9e, REPORT_LUNS = 0xa0, READ_12 = 0xa8, WRITE_12 = 0xaa, WRITE_VERIFY_12 = 0xae, VERIFY_12 = 0xaf, SET_SPEED = 0xbb,
     MECHANISM_STATUS = 0xbd, READ_CD = 0xbe,
 };
 
+#define ASC_LIST_LENGTH    0x1au
 #define ASC_INVALID_OPCODE 0x20u
 #define ASC_LBA_RANGE      0x21u
 #define ASC_INVALID_FIELD  0x24u
@@ -323,16 +324,32 @@ static void read_capacity(struct drive *d, struct scsi_command *c, const uint8_t
     reply(c, 32, get_be32(cdb + 10));
 }
 
+/* The blocks that a command of 10, 12 or 16 bytes names. */
+static uint64_t cdb_lba(const uint8_t *cdb)
+{
+    return cdb[0] >> 5 == 4 ? get_be64(cdb + 2) : get_be32(cdb + 2);
+}
+
+static uint64_t cdb_count(const uint8_t *cdb)
+{
+    return cdb[0] >> 5 == 4 ? get_be32(cdb + 10) : cdb[0] >> 5 == 5 ? get_be32(cdb + 6) : get_be16(cdb + 7);
+}
+
 /* VERIFY: of the medium only, without data to compare it with. */
 static void verify(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
-    bool wide = cdb[0] == VERIFY_16;
-
     if (cdb[1] & 0x06u)
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
     else
-        range(d, u, c, SCSI_VERIFY, wide ? get_be64(cdb + 2) : get_be32(cdb + 2),
-              wide ? get_be32(cdb + 10) : get_be16(cdb + 7));
+        range(d, u, c, SCSI_VERIFY, cdb_lba(cdb), cdb_count(cdb));
+}
+
+/* All is flushed, whatever part is named; but it is a part of the disk (SBC-3, 5.18). */
+static void synchronize(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    range(d, u, c, SCSI_FLUSH, cdb_lba(cdb), cdb_count(cdb));
+    if (c->transfer != SCSI_FAILED)
+        c->transfer = SCSI_FLUSH;
 }
 
 /* Reads and writes that both kinds of units have. False: it is none. */
@@ -351,14 +368,17 @@ static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *c
     case READ_16:
         range(d, u, c, SCSI_READ, get_be64(cdb + 2), get_be32(cdb + 10));
         return true;
-    case VERIFY_10:
+    case VERIFY_10: case VERIFY_12:
         verify(d, u, cdb, c);
         return true;
     case SEEK_6: case SEEK_10:
         range(d, u, c, SCSI_FLUSH, cdb[0] == SEEK_6 ? get_be32(cdb) & 0x1fffffu : get_be32(cdb + 2), 1);
         return true;
     case READ_CAPACITY:
-        read_capacity(d, c, cdb);
+        if (!(cdb[8] & 1u) && get_be32(cdb + 2)) /* a block is named with PMI only (SBC-3, 5.12) */
+            fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        else
+            read_capacity(d, c, cdb);
         return true;
     default:
         return false;
@@ -369,12 +389,11 @@ static void write_same(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
 {
     bool wide = cdb[0] == WRITE_SAME_16;
 
-    if ((wide && (cdb[1] & 1u)) || !(wide ? get_be32(cdb + 10) : get_be16(cdb + 7))) { /* without a block; of none */
+    if ((wide && (cdb[1] & 1u)) || (cdb[1] & 0x10u) || !cdb_count(cdb)) { /* without a block; anchored; of none */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
-    range(d, u, c, SCSI_WRITE, wide ? get_be64(cdb + 2) : get_be32(cdb + 2),
-          wide ? get_be32(cdb + 10) : get_be16(cdb + 7));
+    range(d, u, c, SCSI_WRITE, cdb_lba(cdb), cdb_count(cdb));
     if (c->transfer == SCSI_WRITE && c->len > (uint64_t)SAME_MOST * d->c.sector_size)
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
     if (c->transfer != SCSI_WRITE)
@@ -389,20 +408,14 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
     case WRITE_6:
         range(d, u, c, SCSI_WRITE, get_be32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
         break;
-    case WRITE_10: case WRITE_VERIFY_10:
-        range(d, u, c, SCSI_WRITE, get_be32(cdb + 2), get_be16(cdb + 7));
-        break;
-    case WRITE_12:
-        range(d, u, c, SCSI_WRITE, get_be32(cdb + 2), get_be32(cdb + 6));
-        break;
-    case WRITE_16:
-        range(d, u, c, SCSI_WRITE, get_be64(cdb + 2), get_be32(cdb + 10));
+    case WRITE_10: case WRITE_12: case WRITE_16: case WRITE_VERIFY_10: case WRITE_VERIFY_12: case WRITE_VERIFY_16:
+        range(d, u, c, SCSI_WRITE, cdb_lba(cdb), cdb_count(cdb));
         break;
     case VERIFY_16:
         verify(d, u, cdb, c);
         break;
     case SYNCHRONIZE_10: case SYNCHRONIZE_16:
-        c->transfer = SCSI_FLUSH;
+        synchronize(d, u, cdb, c);
         break;
     case WRITE_SAME_10: case WRITE_SAME_16:
         write_same(d, u, cdb, c);
@@ -410,7 +423,11 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
     case UNMAP:
         c->transfer = get_be16(cdb + 7) ? SCSI_PARAMETERS : SCSI_NOTHING;
         c->len = get_be16(cdb + 7);
-        if (d->c.read_only)
+        if (cdb[1] & 1u) /* anchored: no */
+            fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        else if (c->len && c->len < 8)
+            fail(u, c, SENSE_ILLEGAL, ASC_LIST_LENGTH);
+        else if (d->c.read_only)
             fail(u, c, SENSE_PROTECT, ASC_PROTECTED);
         break;
     case SERVICE_IN_16:
@@ -560,8 +577,12 @@ static void read_cd(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, st
     range(d, u, c, SCSI_READ, get_be32(cdb + 2), wanted ? count : 0);
 }
 
-static void disc_information(struct scsi_command *c, const uint8_t *cdb)
+static void disc_information(struct scsi_unit *u, struct scsi_command *c, const uint8_t *cdb)
 {
+    if (cdb[1] & 7u) { /* of tracks and pseudo-overwriting: no */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
     put_be16(c->reply, 32);
     c->reply[2] = 0x0e; /* complete, last session complete */
     c->reply[3] = c->reply[4] = c->reply[5] = c->reply[6] = 1;
@@ -570,8 +591,16 @@ static void disc_information(struct scsi_command *c, const uint8_t *cdb)
     reply(c, 34, get_be16(cdb + 7));
 }
 
-static void track_information(struct drive *d, struct scsi_command *c, const uint8_t *cdb)
+/* Of the track that has a block, or that number; or the first of a session (MMC-5, 6.27). */
+static void track_information(struct drive *d, struct scsi_unit *u, struct scsi_command *c, const uint8_t *cdb)
 {
+    unsigned by = cdb[1] & 3u;
+    uint32_t which = get_be32(cdb + 2);
+
+    if (by == 3 || (by ? which != 1 : which >= drive_sectors(d))) {
+        fail(u, c, SENSE_ILLEGAL, by ? ASC_INVALID_FIELD : ASC_LBA_RANGE);
+        return;
+    }
     put_be16(c->reply, 34);
     c->reply[2] = c->reply[3] = 1;
     c->reply[5] = 4;
@@ -599,10 +628,10 @@ static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
         subchannel(c, cdb);
         break;
     case READ_DISC_INFO:
-        disc_information(c, cdb);
+        disc_information(u, c, cdb);
         break;
     case READ_TRACK_INFO:
-        track_information(d, c, cdb);
+        track_information(d, u, c, cdb);
         break;
     default:
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_OPCODE);
@@ -638,28 +667,71 @@ static void start_stop(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
     move_tray(d, u, !(cdb[4] & 1u));
 }
 
+/* In either format (SPC-3, 4.5). */
+static void request_sense(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (cdb[1] & 1u) {
+        c->reply[0] = 0x72;
+        c->reply[1] = u->key;
+        c->reply[2] = u->asc;
+        c->reply[3] = u->ascq;
+        reply(c, 8, cdb[4]);
+    } else {
+        scsi_sense(u, c->reply);
+        reply(c, SCSI_SENSE_BYTES, cdb[4]);
+    }
+    u->key = u->asc = u->ascq = 0;
+}
+
+/* Parameters: taken, without effect; but nothing is saved. */
+static void mode_select(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (cdb[1] & 1u) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    c->len = cdb[0] == MODE_SELECT_10 ? get_be16(cdb + 7) : cdb[4];
+    c->transfer = c->len ? SCSI_PARAMETERS : SCSI_NOTHING;
+}
+
+static void report_luns(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (cdb[2] > 2 || get_be32(cdb + 6) < 16) { /* (SPC-3, 6.21) */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    put_be32(c->reply, cdb[2] == 1 ? 0 : 8); /* well-known ones: none */
+    reply(c, cdb[2] == 1 ? 8 : 16, get_be32(cdb + 6));
+}
+
+/* The default self-test passes; there are no others, and no pages. */
+static void send_diagnostic(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if ((cdb[1] & 0xe0u) || get_be16(cdb + 3))
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+}
+
 /* False: it is for a unit with a medium. */
 static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     switch (cdb[0]) {
     case REQUEST_SENSE:
-        scsi_sense(u, c->reply);
-        u->key = u->asc = u->ascq = 0;
-        reply(c, SCSI_SENSE_BYTES, cdb[4]);
+        request_sense(u, cdb, c);
         return true;
     case INQUIRY:
         inquiry(d, u, cdb, c);
         return true;
     case REPORT_LUNS:
-        put_be32(c->reply, 8);
-        reply(c, 16, get_be32(cdb + 6));
+        report_luns(u, cdb, c);
         return true;
     case MODE_SENSE_6: case MODE_SENSE_10:
         mode_sense(d, u, cdb, c);
         return true;
-    case MODE_SELECT_6: case MODE_SELECT_10: /* taken, without effect */
-        c->len = cdb[0] == MODE_SELECT_10 ? get_be16(cdb + 7) : cdb[4];
-        c->transfer = c->len ? SCSI_PARAMETERS : SCSI_NOTHING;
+    case MODE_SELECT_6: case MODE_SELECT_10:
+        mode_select(u, cdb, c);
+        return true;
+    case SEND_DIAGNOSTIC:
+        send_diagnostic(u, cdb, c);
         return true;
     case START_STOP:
         start_stop(d, u, cdb, c);
@@ -775,8 +847,7 @@ static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, 
 
 static uint8_t same_blocks(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *block)
 {
-    bool wide = cdb[0] == WRITE_SAME_16;
-    uint64_t lba = wide ? get_be64(cdb + 2) : get_be32(cdb + 2), count = wide ? get_be32(cdb + 10) : get_be16(cdb + 7);
+    uint64_t lba = cdb_lba(cdb), count = cdb_count(cdb);
     enum drive_status status = DRIVE_OK;
     bool zero = block[0] == 0 && memcmp(block, block + 1, d->c.sector_size - 1) == 0;
 
