@@ -20,8 +20,10 @@
  * In the shadow of MOV SS and POP SS (SDM 3A 6.8.3) the single-step trap due after the MOV itself is
  * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
- * Not modelled: machine checks (nothing causes them), branch trace and single-step-on-branches (DEBUGCTL holds its value
- * only). #DF pushes the EIP of the instruction that caused the first fault.
+ * With DEBUGCTL.BTF the single-step trap is of branches only (17.4.3): of instructions that do not go on behind themselves.
+ *
+ * Not modelled: machine checks (nothing causes them), branch trace (DEBUGCTL holds its other bits only). #DF pushes the EIP
+ * of the instruction that caused the first fault.
  */
 #include "i386/protect.h"
 #include "vm/line.h"
@@ -95,6 +97,14 @@ void i386_set_shadow(struct i386_cpu *c, unsigned kind)
     s->shadow = kind;
 }
 
+/* Was it only branches that were to trap, and is the instruction in progress none that was taken? */
+static bool not_a_branch(const struct i386_cpu *c)
+{
+    const struct i386_state *s = c->st;
+
+    return (s->debugctl & DEBUGCTL_BTF) && (s->rep_active || s->rip == i386_next_eip(c));
+}
+
 void i386_stepped(struct ucpu *u)
 {
     struct i386_state *s = i386_of(u)->st;
@@ -102,7 +112,8 @@ void i386_stepped(struct ucpu *u)
 
     bool loaded_ss = (latch & I386_LATCH_SHADOW) && s->shadow == I386_SHADOW_SS;
 
-    if (((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET))) && !loaded_ss)
+    if (((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET))) && !loaded_ss &&
+        !not_a_branch(i386_of(u)))
         s->pending_db |= DR6_BS;
     if (!(latch & I386_LATCH_SHADOW))
         s->shadow = 0;
@@ -456,6 +467,7 @@ static void set_dr6(struct i386_state *s, uint32_t bits)
         s->dr[6] &= ~(uint64_t)0xf;
     s->dr[6] |= bits;
     s->dr[7] &= ~(uint64_t)DR7_GD;
+    s->debugctl &= ~(uint64_t)DEBUGCTL_BTF;
 }
 
 /* A #DB takes along what waited for one: a data breakpoint in the shadow of MOV SS. */

@@ -190,6 +190,48 @@ START_TEST(int_n_after_mov_ss_that_met_a_data_breakpoint_traps_at_its_handler)
 }
 END_TEST
 
+#define BTF 2u
+
+START_TEST(single_steps_are_branches_with_btf)
+{
+    CODE(b, 0x90, 0xf3, 0xaa, 0x31, 0xc0, 0x75, 0x10, 0x74, 0x10); /* nop; rep stosb; xor eax,eax; jne: not taken; je: taken */
+    s->eflags |= EFLAGS_TF;
+    s->debugctl = BTF;
+    s->gpr[ECX] = 3;
+    s->gpr[EDI] = DATA;
+    refresh(b);
+    for (unsigned n = 0; n < 20 && s->rip != handler(EXC_DB); n++)
+        steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE + 9 + 0x10);
+    EQ(s->dr[6], DR6_FIXED | DR6_BS);
+    EQ(s->debugctl, 0);
+    EQ(s->gpr[ECX], 0);
+}
+END_TEST
+
+START_TEST(a_branch_to_itself_is_one_with_btf)
+{
+    CODE(b, 0xeb, 0xfe);
+    s->eflags |= EFLAGS_TF;
+    s->debugctl = BTF;
+    refresh(b);
+    steps(b, 2);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(stack32(b, 0), KCODE);
+}
+END_TEST
+
+START_TEST(any_debug_exception_ends_btf)
+{
+    CODE(b, 0xf1);
+    s->debugctl = BTF;
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_DB);
+    EQ(s->debugctl, 0);
+}
+END_TEST
+
 START_TEST(a_code_breakpoint_faults_before_and_rf_passes_it)
 {
     CODE(b, 0x90, 0x90, 0x90);
@@ -675,6 +717,9 @@ Suite *test_suite(void)
     ADD(popf_that_clears_tf_still_traps);
     ADD(int_n_under_tf_does_not_trap);
     ADD(mov_ss_delays_the_single_step_trap);
+    ADD(single_steps_are_branches_with_btf);
+    ADD(a_branch_to_itself_is_one_with_btf);
+    ADD(any_debug_exception_ends_btf);
     ADD(a_code_breakpoint_faults_before_and_rf_passes_it);
     ADD(a_data_breakpoint_traps_after_the_access);
     ADD(an_access_breakpoint_sees_reads);
