@@ -586,7 +586,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     struct i386_delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
     uint64_t sp = c->st->gpr[ESP];
     uint32_t rf = c->st->eflags & EFLAGS_RF;
-    bool from_user;
+    bool stepped = being_stepped(c->st), from_user;
 
     if (!(vector & I386_INT_N)) {
         if (n == EXC_DB)
@@ -601,6 +601,9 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
             c->st->eflags |= rf;
         return UOP_FAULT;
     }
+    /* A task gate's TF and RF are for the new task's first instruction. */
+    if (stepped)
+        c->st->tf_latched = (c->st->eflags & EFLAGS_TF ? I386_LATCH_TF_SET : 0) | (c->st->eflags & EFLAGS_RF ? I386_LATCH_RF : 0);
     note(c, &d, true);
     if (from_user && d.source == FROM_INT_N)
         i386_note_syscall(c, TRAP_INT, n, sp);

@@ -672,6 +672,26 @@ START_TEST(a_software_interrupt_through_a_task_gate_saves_rf_as_0)
 }
 END_TEST
 
+/* What the task gate's TSS says of TF and RF is of its first instruction, however INT n was come to. */
+START_TEST(a_task_that_int_n_starts_is_stepped_by_its_own_flags)
+{
+    gate(b, IDT + 0x33 * 8, S_TSS2, 0, 0x85, 0);
+    make_task(TSS2, CODE2, EFLAGS_1 | (_i & 1 ? EFLAGS_TF : EFLAGS_RF));
+    CODE(b, 0xcd, 0x33);
+    poke8(b, CODE2, 0x90);
+    s->eflags |= _i & 2 ? EFLAGS_TF : EFLAGS_RF;
+    s->dr[0] = CODE2;
+    s->dr[7] = _i & 1 ? DR7_FIXED : DR7_FIXED | 2;
+    i386_update_traps(b->c);
+    refresh(b);
+    steps(b, 1);
+    EQ(s->rip, CODE2);
+    steps(b, 1);
+    EQ(s->rip, CODE2 + 1);
+    EQ(s->pending_db, _i & 1 ? DR6_BS : 0);
+}
+END_TEST
+
 START_TEST(a_software_interrupt_that_faults_pushes_rf)
 {
     CODE(b, 0xcd, 0x33);
@@ -755,6 +775,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(tc, an_iret_that_faults_unblocks_nmis, 0, 2);
     tcase_add_loop_test(tc, software_interrupts_push_rf_as_0, 0, 4);
     ADD(a_software_interrupt_through_a_task_gate_saves_rf_as_0);
+    tcase_add_loop_test(tc, a_task_that_int_n_starts_is_stepped_by_its_own_flags, 0, 4);
     ADD(a_software_interrupt_that_faults_pushes_rf);
     ADD(a_spurious_request_does_not_wake_hlt);
     ADD(an_interrupt_that_cannot_be_delivered_becomes_the_fault_with_ext);
