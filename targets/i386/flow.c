@@ -50,7 +50,7 @@ int i386_op_limit(struct ucpu *u, const struct uop *op)
 
 int i386_op_linear(struct ucpu *u, const struct uop *op)
 {
-    unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 15;
+    unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 63;
     uint64_t linear;
 
     if (!i386_linear(i386_of(u), op->b & 15, get64(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))

@@ -119,6 +119,30 @@ START_TEST(x87_operands_lie_in_their_segments)
 }
 END_TEST
 
+/* MOVUPS from and to a segment that expands down: all 16 bytes are within its limits, or not. */
+START_TEST(vectors_lie_in_segments_that_expand_down)
+{
+    static const struct { uint32_t offset; bool good; } cases[] = {{0x2000, true}, {0x1000, true}, {0xfff, false}, {0xfffffff1u, false}};
+
+    for (unsigned store = 0; store < 2; store++) {
+        with_model("pentium4");
+        s->cr4 |= CR4_OSFXSR;
+        s->gpr[EAX] = S_DOWN;
+        s->gpr[EBX] = cases[_i].offset;
+        CODE(b, 0x8e, 0xd8, 0x0f);
+        poke8(b, b->at, store ? 0x11 : 0x10);
+        b->at++;
+        CODE(b, 0x03);
+        refresh(b);
+        steps(b, 2);
+        if (cases[_i].good)
+            EQ(s->rip, KCODE + 5);
+        else
+            EXPECT_VECTOR(b, EXC_GP);
+    }
+}
+END_TEST
+
 START_TEST(reserved_bits_of_mxcsr_are_gp)
 {
     static const struct { const char *model; uint32_t value; bool good; } cases[] = {
@@ -465,6 +489,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, flags_bring_msrs);
     tcase_add_test(tc, syscall_without_long_mode_goes_by_star);
     tcase_add_test(tc, what_cannot_be_is_refused_by_name);
+    tcase_add_loop_test(tc, vectors_lie_in_segments_that_expand_down, 0, 4);
     tcase_add_test(tc, properties_are_what_cpuid_says);
     tcase_add_test(tc, random_numbers_are_entropy_of_the_machine);
     suite_add_tcase(suite, tc);
