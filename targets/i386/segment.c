@@ -188,9 +188,21 @@ static bool alignment_checked(const struct i386_state *s)
     return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
 }
 
+/* What an operand of that many bytes must be aligned to (SDM 3A table 6-7): also far pointers and pseudo-descriptors of 6, x87
+ * registers of 10, environments of 14 and 28, and images of 94 and 108 bytes. */
+static unsigned alignment_of(unsigned size)
+{
+    switch (size) {
+    case 2: case 14: case 94: return 2;
+    case 4: case 6: case 28: case 108: return 4;
+    case 8: case 10: return 8;
+    default: return 1;
+    }
+}
+
 static bool misaligned(const struct i386_state *s, uint64_t linear, unsigned size)
 {
-    return alignment_checked(s) && (size == 2 || size == 4 || size == 8) && (linear & (size - 1));
+    return alignment_checked(s) && (linear & (alignment_of(size) - 1));
 }
 
 /* In 64-bit mode: only FS and GS have a base. */

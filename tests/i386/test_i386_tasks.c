@@ -302,6 +302,37 @@ START_TEST(alignment_is_checked_at_user_level_only)
 }
 END_TEST
 
+START_TEST(alignment_is_that_of_the_operand)
+{
+    static const struct { uint8_t bytes[3]; unsigned good; } cases[] = {
+        {{0xdb, 0x2b}, 8},       /* fld tbyte [ebx] */
+        {{0xdb, 0x3b}, 8},       /* fstp tbyte [ebx] */
+        {{0xdf, 0x23}, 8},       /* fbld [ebx] */
+        {{0xd9, 0x33}, 4},       /* fnstenv [ebx] */
+        {{0x66, 0xd9, 0x33}, 2}, /* of 16 bits */
+        {{0xdd, 0x33}, 4},       /* fnsave [ebx] */
+        {{0x66, 0xdd, 0x33}, 2}, /* of 16 bits */
+        {{0xc4, 0x03}, 4},       /* les eax, [ebx] */
+        {{0xdd, 0x03}, 8},       /* fld qword [ebx] */
+    };
+
+    for (unsigned bad = 0; bad < 2; bad++) {
+        user_mode(b);
+        s->cr0 |= CR0_AM;
+        s->eflags = EFLAGS_1 | EFLAGS_AC;
+        s->fcw = 0x37f;
+        poke(b, UCODE, cases[_i].bytes, 3);
+        s->gpr[EBX] = DATA + cases[_i].good / (bad + 1);
+        refresh(b);
+        steps(b, 1);
+        if (bad)
+            expect_error(EXC_AC, 0, UCODE);
+        else
+            ck_assert_uint_le(s->rip - UCODE, 3);
+    }
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 tasks");
@@ -327,5 +358,6 @@ Suite *test_suite(void)
     ADD(a_pending_virtual_interrupt_faults_when_it_is_enabled);
     ADD(pvi_gives_user_programs_a_virtual_interrupt_flag);
     ADD(alignment_is_checked_at_user_level_only);
+    tcase_add_loop_test(tc, alignment_is_that_of_the_operand, 0, 9);
     return suite;
 }
