@@ -6,10 +6,10 @@
  * change: the levels of the output lines and the exact times of their next
  * changes. Whoever changes a register calls a64_timers_changed().
  *
- * Also here: the event stream (CNTKCTL_EL1.EVNTEN) as far as it can be noticed,
- * that is while WFE sleeps.
+ * Also here: the event stream (EVNTEN) as far as it can be noticed,
+ * that is while WFE sleeps: CNTKCTL_EL1's, of the virtual count, and CNTHCTL_EL2's, of the physical one.
  *
- * Not modelled: the event stream of CNTHCTL_EL2; CNTFRQ_EL0 is a number only.
+ * Not modelled: CNTFRQ_EL0 is a number only.
  */
 #include "aarch64/system.h"
 
@@ -73,16 +73,28 @@ static vtime_t time_of_count(const struct a64_cpu *c, uint64_t now, uint64_t the
 
 /* ---- event stream ---- */
 
-static vtime_t event_time(const struct a64_cpu *c)
+/* The next event of the stream that a control register makes of timer t's count. */
+static vtime_t stream_time(const struct a64_cpu *c, uint64_t ctl, unsigned t)
 {
-    uint64_t ctl = c->st->cntkctl_el1, count = a64_timer_count(c, TIMER_VIRT);
+    uint64_t count = a64_timer_count(c, t);
     unsigned bit = ctl >> 4 & 15;
     uint64_t period = BIT64(bit + 1), phase = ctl & 8 ? 0 : BIT64(bit);
 
-    if (c->st->halted != HALTED_WFE || !(ctl & 4))
+    if (!(ctl & 4))
         return VTIME_NEVER;
     /* EVNTDIR: the bit goes from 1 to 0, else from 0 to 1. */
     return time_of_count(c, count, count + (period - ((count - phase) & (period - 1))));
+}
+
+static vtime_t event_time(const struct a64_cpu *c)
+{
+    vtime_t el1, el2;
+
+    if (c->st->halted != HALTED_WFE)
+        return VTIME_NEVER;
+    el1 = stream_time(c, c->st->cntkctl_el1, TIMER_VIRT);
+    el2 = stream_time(c, c->st->cnthctl_el2, TIMER_PHYS);
+    return el1 < el2 ? el1 : el2;
 }
 
 /* ---- the device ---- */

@@ -352,6 +352,17 @@ START_TEST(the_event_stream_wakes_wfe)
 }
 END_TEST
 
+START_TEST(el2s_event_stream_is_of_the_physical_count)
+{
+    s->cntvoff_el2 = 5;
+    s->cnthctl_el2 |= 4 | 5 << 4;
+    EMIT(b, WFE, NOP);
+    EQ(steps(b, 2), STOP_LIMIT);
+    EQ(s->pc, CODE + 8);
+    EQ(a64_count(b->c), 32);
+}
+END_TEST
+
 START_TEST(wfi_traps_by_ntwi_and_twi)
 {
     at_el(b, 0, UCODE);
@@ -1283,6 +1294,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, wfi_does_not_sleep_with_an_interrupt_pending);
     tcase_add_test(tc, wfe_consumes_the_event_register);
     tcase_add_test(tc, the_event_stream_wakes_wfe);
+    tcase_add_test(tc, el2s_event_stream_is_of_the_physical_count);
     tcase_add_test(tc, wfi_traps_by_ntwi_and_twi);
     tcase_add_test(tc, a_page_is_read_and_written_and_both_halves_work);
     tcase_add_test(tc, mappings_are_listed_in_as_many_steps_as_tables_have_entries);
