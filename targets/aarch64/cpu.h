@@ -198,7 +198,7 @@ struct a64_cpu {
     bool (*gic_read)(void *ctx, uint32_t enc, uint64_t *value);
     bool (*gic_write)(void *ctx, uint32_t enc, uint64_t value);
     /* The level to which the access traps instead; 0: none. NULL: never. */
-    unsigned (*gic_trap)(void *ctx, uint32_t enc);
+    unsigned (*gic_trap)(void *ctx, uint32_t enc, bool write);
     /* Whether the CPU is at EL3, or in the Secure state, is not what it was when this was last called.
      * May be NULL. */
     void (*security_changed)(void *ctx);

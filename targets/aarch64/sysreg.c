@@ -1092,7 +1092,7 @@ static int gic_access(struct a64_cpu *c, uint32_t enc, unsigned rt, bool write, 
         return a64_raise_to(c, 2, EC_SYSREG, syndrome(enc, rt, !write));
     if (!is_gic(enc) || !c->gic_read || c->st->el < lowest)
         return a64_undefined(c);
-    target = c->gic_trap ? c->gic_trap(c->gic_ctx, enc) : 0;
+    target = c->gic_trap ? c->gic_trap(c->gic_ctx, enc, write) : 0;
     if (target)
         return a64_raise_to(c, target, EC_SYSREG, syndrome(enc, rt, !write));
     if (write ? c->gic_write(c->gic_ctx, enc, *v) : c->gic_read(c->gic_ctx, enc, v))

@@ -853,6 +853,7 @@ static uint64_t sysreg(struct device *g, uint32_t enc)
 #define ICC_HPPIR1 SYSREG(3, 0, 12, 12, 2)
 #define ICC_SGI0R SYSREG(3, 0, 12, 11, 7)
 #define ICC_SGI1R SYSREG(3, 0, 12, 11, 5)
+#define ICC_DIR   SYSREG(3, 0, 12, 11, 1)
 #define ICC_IGRPEN1 SYSREG(3, 0, 12, 12, 7)
 #define ICC_CTLR_EL3 SYSREG(3, 6, 12, 12, 4)
 #define ICC_IGRPEN1_EL3 SYSREG(3, 6, 12, 12, 7)
@@ -998,24 +999,28 @@ START_TEST(gicv3_registers_trap_to_who_takes_the_interrupts)
 
     gic_wiring.virtualization = true;
     g = make_secure_gic();
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0, false), 0);
     stand(g, 1, NS | FIQ);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 3);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 0);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0, false), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1, false), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR, false), 0);
     cpu_state.hcr_el2 = 1u << 3; /* FMO: the virtual interface's */
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_SGI1R), 2);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0, false), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_SGI1R, true), 2);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_SGI1R, false), 0); /* UNDEFINED: for nobody to trap */
     cpu_state.hcr_el2 = 0;
     stand(g, 2, NS | FIQ | IRQ);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR), 3);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_PMR, false), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1, false), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1, true), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_DIR, true), 3);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_DIR, false), 0);
     stand(g, 1, NS);
     gicv3_sysreg_write(g, SYSREG(3, 4, 12, 11, 0), 1u << 12); /* ICH_HCR_EL2.TALL1 */
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 2);
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1, false), 2);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_IAR0, false), 0);
     stand(g, 1, 0); /* Secure EL1 has no hypervisor */
-    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1), 0);
+    ck_assert_uint_eq(gicv3_sysreg_trap(g, ICC_HPPIR1, false), 0);
 }
 END_TEST
 

@@ -193,6 +193,6 @@ extern const struct device_ops gic_cpu_ops;
 bool gicv3_sysreg_read(void *ctx, uint32_t enc, uint64_t *value);
 bool gicv3_sysreg_write(void *ctx, uint32_t enc, uint64_t value);
 /* a64_cpu.gic_trap: the level that an access to the register from the current one traps to, or 0. */
-unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc);
+unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc, bool write);
 
 #endif

@@ -616,6 +616,19 @@ static unsigned groups_of(uint32_t enc)
     }
 }
 
+/* Is there such an access? A read of what is written only is UNDEFINED, and so is the opposite: nobody's to trap. */
+static bool has_direction(uint32_t enc, bool write)
+{
+    switch (enc) {
+    case ICC_IAR0: case ICC_IAR1: case ICC_HPPIR0: case ICC_HPPIR1: case ICC_RPR:
+        return !write;
+    case ICC_EOIR0: case ICC_EOIR1: case ICC_DIR: case ICC_SGI0R: case ICC_SGI1R: case ICC_ASGI1R:
+        return write;
+    default:
+        return true;
+    }
+}
+
 /* Does the register mean the virtual interface for who accesses it? */
 static bool is_virtual(const struct device *dev, uint32_t enc)
 {
@@ -628,7 +641,7 @@ static bool is_virtual(const struct device *dev, uint32_t enc)
 
 /* Traps (IHI 0069, chapter 12, "accessibility"): registers of groups whose interrupts EL3 takes are EL3's, and
  * a hypervisor may want to see what its guest does with them. */
-unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc)
+unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc, bool write)
 {
     static const unsigned tall[4] = {0, ICH_HCR_TALL0, ICH_HCR_TALL1, ICH_HCR_TC};
     const struct gic_wiring *w = ((struct device *)ctx)->wiring;
@@ -640,7 +653,7 @@ unsigned gicv3_sysreg_trap(void *ctx, uint32_t enc)
     uint64_t virtual = guest ? st->hcr_el2 & (HCR_FMO | HCR_IMO) : 0;
     uint64_t scr = w->security ? st->scr_el3 : 0;
 
-    if (!groups || st->el == 3)
+    if (!groups || st->el == 3 || !has_direction(enc, write))
         return 0;
     if (guest && ((s->hcr & tall[groups]) || (sgi && virtual) || (enc == ICC_DIR && (s->hcr & ICH_HCR_TDIR))))
         return 2;
