@@ -74,6 +74,7 @@ static int build_virt(struct machine **m, const struct supplies *su, const struc
     c.its = o->its;
     c.secure = o->secure;
     c.virtualization = o->virtualization;
+    c.lowmem = o->lowmem;
     c.spin_table = o->spin_table;
     c.kernel = images_first(im, IMAGE_KERNEL);
     c.bios = images_first(im, IMAGE_BIOS);

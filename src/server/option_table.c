@@ -153,14 +153,28 @@ static const struct option_key pc_keys[] = {
 };
 static const struct option_key virt_keys[] = {
     {"type", "virt"}, {"gic-version", "2|3"}, {"its", "on|off"}, {"secure", "on|off"}, {"virtualization", "on|off"},
-    {"enable-method", "psci|spin-table"}, {"usb", "on|off"}, {"accel", "tcg"}, {NULL, NULL},
+    {"highmem", "on|off"}, {"enable-method", "psci|spin-table"}, {"usb", "on|off"}, {"acpi", "off"}, {"iommu", "none"},
+    {"mte", "off"}, {"ras", "off"}, {"accel", "tcg"}, {NULL, NULL},
 };
+
+/* What QEMU's board can have and this one has not, written down by who does not want it there either. */
+static int take_absent(struct option_list *l, struct error *err)
+{
+    static const char *const off[] = {"off", NULL}, *const none[] = {"none", NULL};
+    unsigned only;
+
+    if (option_list_choice(l, "acpi", off, &only, err) < 0 || option_list_choice(l, "mte", off, &only, err) < 0 ||
+        option_list_choice(l, "ras", off, &only, err) < 0 || option_list_choice(l, "iommu", none, &only, err) < 0)
+        return -EINVAL;
+    return 0;
+}
 
 static int take_virt(struct options *o, struct option_list *l, struct error *err)
 {
     static const char *const enable_methods[] = {"psci", "spin-table", NULL};
     unsigned enable_method = 0;
     uint64_t gic = 2;
+    bool highmem = true;
 
     o->kind = MACHINE_VIRT;
     o->secure = o->virtualization = false;
@@ -170,10 +184,12 @@ static int take_virt(struct options *o, struct option_list *l, struct error *err
     if (option_list_switch(l, "its", &o->its, err) < 0 ||
         option_list_switch(l, "secure", &o->secure, err) < 0 ||
         option_list_switch(l, "virtualization", &o->virtualization, err) < 0 ||
+        option_list_switch(l, "highmem", &highmem, err) < 0 || take_absent(l, err) < 0 ||
         option_list_choice(l, "enable-method", enable_methods, &enable_method, err) < 0 ||
         option_list_switch(l, "usb", &o->usb, err) < 0)
         return -EINVAL;
     o->spin_table = enable_method;
+    o->lowmem = !highmem;
     o->gic_version = (unsigned)gic;
     return 0;
 }
@@ -943,7 +959,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on][,highmem=off] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL[,+FLAG][,-FLAG]...", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

@@ -87,6 +87,7 @@ struct options {
     bool secure_option;         /* --secure, which options_settle() puts into `machine` */
     char machine_text[96];      /* what `machine` points to, then */
     bool virtualization;        /* virt: EL2 */
+    bool lowmem;                /* virt: highmem=off */
     bool spin_table;            /* virt: enable-method=spin-table */
     const char *cpu;            /* NULL: the machine's usual one */
     const char *smp;            /* as given; NULL: one CPU */

@@ -10,7 +10,8 @@
  *                    level; a kernel beside it is offered through fw_cfg
  *   kernel           Linux Image (also gzip-compressed) or ELF, recognised by
  *                    content; entered at EL1, at EL2 with `virtualization`, with
- *                    X0 = device tree
+ *                    X0 = device tree; with `secure` an ELF program is entered at
+ *                    EL3, on all CPUs, as firmware is (but for `spin_table`)
  *
  * Devices that take input (EVENT_INPUT; found by machine_find_device()):
  *   "uart0"          raw bytes as they come over the line (PL011 at 0x09000000)
@@ -38,6 +39,7 @@ struct virt_config {
     bool its;                   /* version 3: LPIs and the translation service; without: messages are SPIs */
     bool secure;                /* EL3 exists */
     bool virtualization;        /* EL2 exists */
+    bool lowmem;                /* highmem=off: nothing lies above 4 GiB, neither memory nor PCI's windows */
     bool spin_table;            /* CPUs but the first wait in a pen, and not switched off for PSCI; for a kernel without firmware */
     struct boot_image kernel, initrd;
     const char *append;         /* kernel command line; NULL: empty */

@@ -10,7 +10,7 @@
 #include <zlib.h>
 
 #include "aarch64/boot/boot.h"
-#include "aarch64/cpu.h"
+#include "aarch64/system.h"
 #include "aarch64/virt.h"
 #include "tests/check_main.h"
 
@@ -120,6 +120,106 @@ START_TEST(device_tree_tells_of_memory_command_line_and_initrd)
     n = fdt_path_offset(dtb, "/memory@40000000");
     p = fdt_getprop(dtb, n, "reg", NULL);
     ck_assert_uint_eq(fdt32_to_cpu(p[3]), 128 * MIB);
+    machine_destroy(m);
+}
+END_TEST
+
+/* The machine of an ELF program or of an Image with EL3 and two CPUs. */
+static struct machine *boot_secure(bool elf, bool spin_table)
+{
+    struct virt_config c = VIRT_CONFIG_INIT;
+    struct machine *m;
+
+    if (elf)
+        make_elf(VIRT_RAM_BASE + MIB);
+    else
+        make_image(0x80000, 0x10000, 0xa);
+    c.kernel = (struct boot_image){.data = image, .len = sizeof(image), .name = "k"};
+    c.secure = true;
+    c.spin_table = spin_table;
+    c.topology.cpus = 2;
+    ck_assert_int_eq(virt_create(&m, &c, &err), 0);
+    return m;
+}
+
+static bool has_psci(struct machine *m)
+{
+    size_t len;
+
+    return fdt_path_offset(virt_device_tree(m, &len), "/psci") >= 0;
+}
+
+START_TEST(an_elf_program_is_firmware_where_el3_exists)
+{
+    struct machine *m = boot_secure(true, false);
+
+    for (unsigned n = 0; n < 2; n++) {
+        const struct a64_state *s = m->cpus[n]->state;
+
+        ck_assert_uint_eq(s->el, 3);
+        ck_assert_uint_eq(s->pc, VIRT_RAM_BASE + MIB + 8);
+        ck_assert_uint_eq(s->x[0], VIRT_RAM_BASE);
+        ck_assert_uint_eq(s->scr_el3 & SCR_NS, 0);
+        ck_assert_uint_eq(s->halted, 0);
+    }
+    ck_assert(!has_psci(m));
+    machine_destroy(m);
+    m = boot_secure(false, false); /* an Image is a kernel */
+    ck_assert_uint_eq(state(m)->el, 1);
+    ck_assert(has_psci(m));
+    machine_destroy(m);
+    m = boot_secure(true, true);
+    ck_assert_uint_eq(state(m)->el, 1);
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(pci_windows_answer_where_no_function_does)
+{
+    static const paddr_t inside[] = {0x10000000, 0x20218040, 0x3efefff8, 0x8000000000, 0xffffffff80};
+    struct machine *m;
+
+    make_image(0x80000, 0x10000, 0xa);
+    ck_assert_int_eq(boot(&m, image, sizeof(image), NULL), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(inside); i++) {
+        ck_assert_ptr_nonnull(memory_find(&m->memory, inside[i])); /* else it were an abort */
+        memory_write(&m->memory, inside[i], 4, 5);
+        ck_assert_uint_eq(memory_read(&m->memory, inside[i], 4), 0xffffffff);
+    }
+    ck_assert_ptr_null(memory_find(&m->memory, 0x3ff00000));
+    ck_assert_ptr_null(memory_find(&m->memory, 0x10000000000));
+    machine_destroy(m);
+}
+END_TEST
+
+START_TEST(without_highmem_nothing_lies_above_4_gib)
+{
+    struct virt_config c = VIRT_CONFIG_INIT;
+    const fdt32_t *reg;
+    struct machine *m;
+    const void *dtb;
+    size_t len;
+    int n;
+
+    make_image(0x80000, 0x10000, 0xa);
+    c.kernel = (struct boot_image){.data = image, .len = sizeof(image), .name = "k"};
+    c.lowmem = true;
+    c.memory_bytes = 4096 * MIB;
+    memset(&err, 0, sizeof(err));
+    ck_assert_int_eq(virt_create(&m, &c, &err), -EINVAL);
+    c.memory_bytes = 64 * MIB;
+    ck_assert_int_eq(virt_create(&m, &c, &err), 0);
+    dtb = virt_device_tree(m, &len);
+    reg = fdt_getprop(dtb, fdt_path_offset(dtb, "/pcie@10000000"), "reg", NULL);
+    ck_assert_uint_eq(fdt32_to_cpu(reg[0]), 0);
+    ck_assert_uint_eq(fdt32_to_cpu(reg[1]), 0x3f000000);
+    ck_assert_uint_eq(fdt32_to_cpu(reg[3]), 0x1000000);
+    ck_assert_ptr_nonnull(fdt_getprop(dtb, fdt_path_offset(dtb, "/pcie@10000000"), "ranges", &n));
+    ck_assert_int_eq(n, 14 * 4);
+    ck_assert_uint_eq(memory_read(&m->memory, 0x3f000000, 4), 0x00081b36); /* the host bridge */
+    ck_assert_uint_eq(memory_read(&m->memory, 0x3fff0000, 4), 0xffffffff);
+    ck_assert_ptr_null(memory_find(&m->memory, 0x4010000000));
+    ck_assert_ptr_null(memory_find(&m->memory, 0x8000000000));
     machine_destroy(m);
 }
 END_TEST
@@ -259,6 +359,9 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, image_starts_at_el1_with_the_device_tree_in_x0);
     tcase_add_test(t, device_tree_tells_of_memory_command_line_and_initrd);
+    tcase_add_test(t, an_elf_program_is_firmware_where_el3_exists);
+    tcase_add_test(t, pci_windows_answer_where_no_function_does);
+    tcase_add_test(t, without_highmem_nothing_lies_above_4_gib);
     tcase_add_test(t, compressed_image_is_the_same_as_plain);
     tcase_add_test(t, decompression_stops_at_the_machines_memory);
     tcase_add_test(t, elf_is_loaded_at_its_physical_addresses_and_its_bss_is_zero);

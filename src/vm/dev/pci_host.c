@@ -1,8 +1,9 @@
 /*
  * How a CPU reaches PCI configuration space and ports: mechanism 1 (PCI Local Bus Specification 2.1,
  * 3.7.4.1: CONFIG_ADDRESS at CF8h, reached by 32-bit accesses only, and CONFIG_DATA at CFCh), the
- * enhanced mechanism (PCI Express Base 2.0, 7.2.2: 4 KiB of memory for each function), and a port
- * space in memory for CPUs without one. Which of these there are is the board's choice of ranges.
+ * enhanced mechanism (PCI Express Base 2.0, 7.2.2: 4 KiB of memory for each function), a port
+ * space in memory for CPUs without one, and memory windows: where no function answers, reads are ones and writes
+ * are lost, as of the rest of PCI. Which of these there are is the board's choice of ranges.
  *
  * Not modelled: mechanism 2, special cycles, extended capabilities.
  */
@@ -40,6 +41,8 @@ static uint64_t host_read(struct device *dev, unsigned range, uint64_t offset, u
     const struct pci_function *f;
     unsigned reg;
 
+    if (range == PCI_HOST_WINDOW)
+        return UINT64_MAX;
     if (range == PCI_HOST_ADDRESS)
         return size == 4 ? s->address : UINT64_MAX;
     if (range == PCI_HOST_IO)
@@ -55,6 +58,8 @@ static void host_write(struct device *dev, unsigned range, uint64_t offset, unsi
     struct pci_function *f;
     unsigned reg;
 
+    if (range == PCI_HOST_WINDOW)
+        return;
     if (range == PCI_HOST_ADDRESS) {
         if (size == 4)
             s->address = (uint32_t)value & 0x80fffffcu;

@@ -32,6 +32,8 @@ enum {
 };
 #define VIRT_PCI_MEMORY_BYTES 0x2eff0000u
 #define VIRT_PCI_ECAM         0x4010000000ull
+#define VIRT_PCI_ECAM_LOW     0x3f000000u /* with `lowmem`: 16 buses */
+#define VIRT_PCI_ECAM_LOW_BYTES 0x1000000u
 #define VIRT_PCI_HIGH         0x8000000000ull /* the 64-bit window */
 #define VIRT_PCI_HIGH_BYTES   0x8000000000ull
 #define VIRT_PLATFORM_BUS_BYTES 0x2000000u
@@ -60,6 +62,7 @@ struct virt {
     struct virt_config config;  /* a copy; images and strings stay the caller's */
     struct a64_boot_plan plan;  /* direct boot */
     bool direct;                /* a kernel is started without firmware */
+    bool topmost;               /* it is firmware itself: started at EL3, on all CPUs */
     enum psci_conduit psci;
     struct buffer dtb;
     struct boot_order boot;     /* what firmware can boot from */

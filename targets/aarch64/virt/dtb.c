@@ -283,24 +283,26 @@ static void add_interrupt_map(struct writer *w)
 #define OF_PCI_32  0x02000000u
 #define OF_PCI_64  0x03000000u
 
-static void add_pci(struct writer *w)
+static void add_pci(struct writer *w, const struct virt *v)
 {
+    bool low = v->config.lowmem;
+
     begin_at(w, "pcie", VIRT_PCI_MEMORY);
     string(w, "compatible", "pci-host-ecam-generic");
     string(w, "device_type", "pci");
     cell(w, "#address-cells", 3);
     cell(w, "#size-cells", 2);
     cell(w, "linux,pci-domain", 0);
-    cells(w, "bus-range", (const uint32_t[]){0, 0xff}, 2);
+    cells(w, "bus-range", (const uint32_t[]){0, low ? 0xf : 0xff}, 2);
     flag(w, "dma-coherent");
     cells(w, "msi-map", (const uint32_t[]){0, PHANDLE_MESSAGES, 0, 0x10000}, 4);
-    reg1(w, VIRT_PCI_ECAM, PCI_ECAM_BYTES);
+    reg1(w, low ? VIRT_PCI_ECAM_LOW : VIRT_PCI_ECAM, low ? VIRT_PCI_ECAM_LOW_BYTES : PCI_ECAM_BYTES);
     cells(w, "ranges",
           (const uint32_t[]){OF_PCI_IO, 0, 0, 0, VIRT_PCI_IO, 0, PCI_IO_BYTES,
                              OF_PCI_32, 0, VIRT_PCI_MEMORY, 0, VIRT_PCI_MEMORY, 0, VIRT_PCI_MEMORY_BYTES,
                              OF_PCI_64, HIGH(VIRT_PCI_HIGH), LOW(VIRT_PCI_HIGH), HIGH(VIRT_PCI_HIGH),
                              LOW(VIRT_PCI_HIGH), HIGH(VIRT_PCI_HIGH_BYTES), LOW(VIRT_PCI_HIGH_BYTES)},
-          21);
+          low ? 14 : 21);
     cell(w, "#interrupt-cells", 1);
     add_interrupt_map(w);
     end(w);
@@ -511,7 +513,7 @@ static void add_all(struct writer *w, const struct virt *v)
     add_virtio(w);
     if (v->tpm)
         add_platform_bus(w);
-    add_pci(w);
+    add_pci(w, v);
     end(w);
 }
 

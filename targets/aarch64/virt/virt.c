@@ -120,7 +120,7 @@ static bool pci_message(void *ctx, uint32_t requester, paddr_t address, uint32_t
 static void create_bus(struct virt *v)
 {
     v->pci_bus = (struct pci_bus){
-        .machine = v->machine, .ports = &v->ports, .nwindows = 2,
+        .machine = v->machine, .ports = &v->ports, .nwindows = v->config.lowmem ? 1 : 2,
         .windows = {{VIRT_PCI_MEMORY, VIRT_PCI_MEMORY_BYTES}, {VIRT_PCI_HIGH, VIRT_PCI_HIGH_BYTES}},
         .message = pci_message, .message_ctx = v, .firmware_path = PCI_PATH,
         .port_zero = true};
@@ -256,8 +256,13 @@ static void map_memory(struct virt *v)
         map_device(v, VIRT_GIC_ITS, ITS_BYTES, v->its, 0);
     else
         map_device(v, VIRT_GIC_V2M, 0x1000, v->v2m, 0);
+    for (unsigned n = 0; n < v->pci_bus.nwindows; n++)
+        map_device(v, v->pci_bus.windows[n].base, v->pci_bus.windows[n].size, v->pci, PCI_HOST_WINDOW);
     map_device(v, VIRT_PCI_IO, PCI_IO_BYTES, v->pci, PCI_HOST_IO);
-    map_device(v, VIRT_PCI_ECAM, PCI_ECAM_BYTES, v->pci, PCI_HOST_ECAM);
+    if (v->config.lowmem)
+        map_device(v, VIRT_PCI_ECAM_LOW, VIRT_PCI_ECAM_LOW_BYTES, v->pci, PCI_HOST_ECAM);
+    else
+        map_device(v, VIRT_PCI_ECAM, PCI_ECAM_BYTES, v->pci, PCI_HOST_ECAM);
     map_device(v, VIRT_UART, 0x1000, v->uart[0], 0);
     if (v->config.secure) {
         map_device_for(v, VIRT_SECURE_UART, 0x1000, v->uart[1], 0, true);
@@ -313,6 +318,12 @@ static void enter_kernel(struct virt *v)
 {
     struct a64_state *st = v->cpu->st;
 
+    for (unsigned n = 0; v->topmost && n < v->machine->ncpus; n++) {
+        a64_enter_el(virt_cpu(v, n), 3, v->plan.entry);
+        virt_cpu(v, n)->st->x[0] = v->plan.dtb;
+    }
+    if (v->topmost)
+        return;
     if (v->config.secure) {
         st->scr_el3 |= SCR_NS | SCR_RW | SCR_HCE | SCR_FIXED;
         gic_all_nonsecure(v->gic);
@@ -403,6 +414,8 @@ static int check_config(const struct virt_config *c, struct error *err)
     if (c->memory_bytes < MIN_MEMORY || c->memory_bytes > MAX_MEMORY || c->memory_bytes % PAGE_SIZE)
         return error_set(err, -EINVAL, "memory of %llu bytes: between 1 MiB and 64 GiB in steps of 4 KiB, please",
                          (unsigned long long)c->memory_bytes);
+    if (c->lowmem && c->memory_bytes > ((uint64_t)4 << 30) - VIRT_RAM_BASE)
+        return error_set(err, -EINVAL, "highmem=off: below 4 GiB there is room for 3 GiB of memory");
     if (strchr(c->cpu_model, ','))
         return error_set(err, -EINVAL, "--cpu %s: a model has its features, none is added or taken away; there are: %s (max has all)",
                          c->cpu_model, a64_model_names);
@@ -441,10 +454,17 @@ static void name_image(struct boot_image *image, const char *name)
         image->name = name;
 }
 
+/* An ELF program is no kernel that wants firmware below it: where EL3 exists, it is started there, as QEMU does, and finds
+ * the board as a reset leaves it. (One that waits for a spin-table's CPUs is a kernel.) */
+static bool is_topmost(const struct virt *v)
+{
+    return v->direct && v->config.secure && !v->config.spin_table && strcmp(v->plan.protocol, "ELF") == 0;
+}
+
 /* PSCI is ours, unless firmware at EL3 has its own. */
 static enum psci_conduit choose_psci(const struct virt *v)
 {
-    if (v->config.secure && !v->direct)
+    if (v->config.secure && (!v->direct || v->topmost))
         return PSCI_NONE;
     return v->config.secure || v->config.virtualization ? PSCI_SMC : PSCI_HVC;
 }
@@ -465,12 +485,15 @@ static int plan_boot(struct virt *v, struct error *err)
     if (c->bios.data)
         c->pflash[0] = c->bios;
     v->direct = !c->pflash[0].data;
-    v->psci = choose_psci(v);
     v->gic_wiring[0] = (struct gic_wiring){
         .version = c->gic_version, .security = c->secure, .virtualization = c->virtualization};
     if (v->direct)
         rc = a64_boot_load(&v->plan, c, err);
-    return rc ? rc : virt_make_device_tree(v, err);
+    if (rc)
+        return rc;
+    v->topmost = is_topmost(v);
+    v->psci = choose_psci(v);
+    return virt_make_device_tree(v, err);
 }
 
 /* Fits sockets.mmio_slot: from the last slot down, as QEMU fills them. */
