@@ -275,6 +275,9 @@ static enum build_next lower_extend_wide(struct lower *l)
 /* MOVZX, MOVSX, MOVSXD */
 static enum build_next lower_extend(struct lower *l)
 {
+    static const uint16_t load[2][2][2] = { /* sign, zero; from 8, 16 bits */
+        {{UOP_LDS8_32_W, UOP_LDXS8_32_W}, {UOP_LDS16_32_W, UOP_LDXS16_32_W}},
+        {{UOP_LDZ8_32_W, UOP_LDXZ8_32_W}, {UOP_LDZ16_32_W, UOP_LDXZ16_32_W}}};
     bool zero = l->i.op == INSN_MOVZX;
     unsigned from = l->i.arg[1].size, to = l->i.osize;
     unsigned d = reg(l->i.arg[0].reg, 4), s;
@@ -284,16 +287,10 @@ static enum build_next lower_extend(struct lower *l)
         return lower_extend_wide(l);
     if (is_mem(l, 1) && to == 4) {
         mem_operand(l, &m, from, false);
-        if (!m.indexed) {
-            emit_imm(l, from == 1 ? (zero ? UOP_LDZ8_32_W : UOP_LDS8_32_W) : (zero ? UOP_LDZ16_32_W : UOP_LDS16_32_W),
-                     d, m.a, m.imm);
-            return BUILD_MORE;
-        }
-        mem_load(l, from, S_T(1), &m);
-        s = S_T(1);
-    } else {
-        s = operand_value(l, 1, S_T(1));
+        mem_access(l, (enum uop_code)load[zero][from >> 1][0], (enum uop_code)load[zero][from >> 1][1], d, &m);
+        return BUILD_MORE;
     }
+    s = operand_value(l, 1, S_T(1));
     if (from >= 2 && to == 2)
         emit(l, UOP_MOV16, d, s, 0);
     else if (from == 2)

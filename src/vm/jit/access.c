@@ -331,6 +331,8 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
     address = address_of(j, u, form);
     if (!at)
         make_address(j, &address);
+    if (!immediate) /* once more: the address may be of bytes of its register */
+        operand_hold(j, u->d, bits, home);
     s = slow_path(j, SLOW_STORE);
     if (at || pushes(form))
         s->address = address;
@@ -619,6 +621,10 @@ bool emit_access(struct jit *j, const struct uop *u)
     case UOP_LDZ16_32_W: load(j, u, 16, 32, EXTEND_ZERO, ADDRESS_W, false); return true;
     case UOP_LDS8_32_W: load(j, u, 8, 32, EXTEND_SIGN_32, ADDRESS_W, false); return true;
     case UOP_LDS16_32_W: load(j, u, 16, 32, EXTEND_SIGN_32, ADDRESS_W, false); return true;
+    case UOP_LDXZ8_32_W: load(j, u, 8, 32, EXTEND_ZERO, ADDRESS_XW, false); return true;
+    case UOP_LDXZ16_32_W: load(j, u, 16, 32, EXTEND_ZERO, ADDRESS_XW, false); return true;
+    case UOP_LDXS8_32_W: load(j, u, 8, 32, EXTEND_SIGN_32, ADDRESS_XW, false); return true;
+    case UOP_LDXS16_32_W: load(j, u, 16, 32, EXTEND_SIGN_32, ADDRESS_XW, false); return true;
     case UOP_STI8_W: store(j, u, 8, ADDRESS_W, true); return true;
     case UOP_STI16_W: store(j, u, 16, ADDRESS_W, true); return true;
     case UOP_STI32_W: store(j, u, 32, ADDRESS_W, true); return true;
