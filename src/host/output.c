@@ -103,12 +103,30 @@ static int check_contents(const char *path, int fd, const struct stat *st, unsig
     return 0;
 }
 
+/* stat() has failed. */
+static int can_create(const char *path, struct error *err)
+{
+    int e = errno;
+    char *directory = xstrdup(path), *slash = strrchr(directory, '/');
+
+    if (slash)
+        slash[slash == directory] = 0;
+    if (e == ENOENT)
+        e = access(slash ? directory : ".", W_OK | X_OK) < 0 ? errno : 0;
+    free(directory);
+    return e ? error_set(err, -e, "%s: cannot create: %s", path, strerror(e)) : 0;
+}
+
 int host_output_replaceable(const char *path, unsigned may, struct error *err)
 {
     struct stat st;
     int fd, r;
 
-    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+    if (stat(path, &st) < 0)
+        return can_create(path, err);
+    if (S_ISDIR(st.st_mode))
+        return error_set(err, -EISDIR, "%s: cannot create: %s", path, strerror(EISDIR));
+    if (!S_ISREG(st.st_mode))
         return 0;
     fd = open(path, O_RDONLY | O_CLOEXEC);
     r = check_contents(path, fd, &st, may, err);

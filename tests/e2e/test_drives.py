@@ -184,6 +184,10 @@ def claim_what_is_written_back_replaces_no_other_file_and_lies_over_what_the_gue
         with open(notes, "w") as f:
             f.write("mine")
         refused(r"notes: exists, and would be lost", KERNEL, "--drive", "file=%s,write-back=%s" % (d.raw, notes))
+        refused(r"nowhere/new.qcow2: cannot create: No such file", KERNEL, "--drive",
+                "file=%s,write-back=%s" % (d.raw, d.path("nowhere/new.qcow2")))
+        refused(r"notes/new.qcow2: cannot create: Not a directory", KERNEL, "--drive",
+                "file=%s,write-back=%s" % (d.raw, d.path("notes/new.qcow2")))
         with open(notes) as f:
             equal(f.read(), "mine")
         got, text = copies("--force", "--drive", "file=%s,write-back=%s" % (d.raw, notes))
