@@ -11,6 +11,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/big_memory.h"
+
 static void *map(int fd, size_t size, int protection)
 {
     void *at = mmap(NULL, size, protection, MAP_SHARED, fd, 0);
@@ -29,13 +31,6 @@ static void back(const struct code_memory *m, size_t from, size_t len)
     (void)from;
     (void)len;
 #endif
-}
-
-/* Many hosts give shared memory in large pages to nobody, some to those who ask (transparent_hugepage/shmem_enabled): half of a
- * boot's page faults are none there. */
-static void in_large_pages(void *at, size_t size)
-{
-    (void)madvise(at, size, MADV_HUGEPAGE);
 }
 
 int code_memory_map(struct code_memory *m, size_t size, struct error *err)
@@ -62,8 +57,10 @@ int code_memory_map(struct code_memory *m, size_t size, struct error *err)
             munmap(execute, size);
         return error_set(err, -code, "compiled code cannot be mapped: %s", strerror(code));
     }
-    in_large_pages(write, size);
-    in_large_pages(execute, size);
+    /* Many hosts give shared memory in large pages to nobody, some to those who ask (transparent_hugepage/shmem_enabled): half of a
+     * boot's page faults are none there. */
+    memory_in_large_pages(write, size);
+    memory_in_large_pages(execute, size);
     *m = (struct code_memory){.write = write, .execute = execute, .size = size, .back = back, .unmap = code_memory_unmap};
     return 0;
 }

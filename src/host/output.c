@@ -103,6 +103,11 @@ static int check_contents(const char *path, int fd, const struct stat *st, unsig
     return 0;
 }
 
+static int cannot_create(const char *path, int e, struct error *err)
+{
+    return error_set(err, -e, "%s: cannot create: %s", path, strerror(e));
+}
+
 /* stat() has failed. */
 static int can_create(const char *path, struct error *err)
 {
@@ -114,7 +119,7 @@ static int can_create(const char *path, struct error *err)
     if (e == ENOENT)
         e = access(slash ? directory : ".", W_OK | X_OK) < 0 ? errno : 0;
     free(directory);
-    return e ? error_set(err, -e, "%s: cannot create: %s", path, strerror(e)) : 0;
+    return e ? cannot_create(path, e, err) : 0;
 }
 
 int host_output_replaceable(const char *path, unsigned may, struct error *err)
@@ -125,7 +130,7 @@ int host_output_replaceable(const char *path, unsigned may, struct error *err)
     if (stat(path, &st) < 0)
         return can_create(path, err);
     if (S_ISDIR(st.st_mode))
-        return error_set(err, -EISDIR, "%s: cannot create: %s", path, strerror(EISDIR));
+        return cannot_create(path, EISDIR, err);
     if (!S_ISREG(st.st_mode))
         return 0;
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -144,7 +149,7 @@ static int cannot_open(const char *path, struct error *err)
 
     if (e == ENXIO && stat(path, &st) == 0 && S_ISFIFO(st.st_mode))
         return error_set(err, -e, "%s: nobody reads this pipe: start its reader first", path);
-    return error_set(err, -e, "%s: cannot create: %s", path, strerror(e));
+    return cannot_create(path, e, err);
 }
 
 /* With the lock, what is in the file may go. */

@@ -240,6 +240,9 @@ DEVICE_STATE_END
 #define DR6_FIXED 0xffff0ff0u
 #define DR7_GD 0x2000u
 #define DR7_FIXED 0x00000400u
+/* IA32_DEBUGCTL (17.4.1). */
+#define DEBUGCTL_BTF    0x0002u /* single steps are branches */
+#define DEBUGCTL_FREEZE 0x1000u /* FREEZE_PERFMON_ON_PMI */
 
 /* Offsets for micro-op operands. */
 #define S_OFF(member)  ((unsigned)offsetof(struct i386_state, member))

@@ -281,7 +281,6 @@ uint64_t i386_efer_allowed(const struct i386_model *m);
 /* Has the model IA32_MISC_ENABLE (Intel's from NetBurst on)? In it: MONITOR and MWAIT are there. */
 bool i386_has_misc_enable(const struct i386_model *m);
 #define MISC_ENABLE_MONITOR 0x40000u
-#define DEBUGCTL_BTF 2u /* IA32_DEBUGCTL: single steps are branches */
 /* Are they, for CPUID and for system software? */
 bool i386_monitor_enabled(const struct i386_cpu *c);
 /* MSRs at reset. */

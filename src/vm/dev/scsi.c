@@ -359,14 +359,8 @@ static bool block_command(struct drive *d, struct scsi_unit *u, const uint8_t *c
     case READ_6:
         range(d, u, c, SCSI_READ, get_be32(cdb) & 0x1fffffu, cdb[4] ? cdb[4] : 256);
         return true;
-    case READ_10:
-        range(d, u, c, SCSI_READ, get_be32(cdb + 2), get_be16(cdb + 7));
-        return true;
-    case READ_12:
-        range(d, u, c, SCSI_READ, get_be32(cdb + 2), get_be32(cdb + 6));
-        return true;
-    case READ_16:
-        range(d, u, c, SCSI_READ, get_be64(cdb + 2), get_be32(cdb + 10));
+    case READ_10: case READ_12: case READ_16:
+        range(d, u, c, SCSI_READ, cdb_lba(cdb), cdb_count(cdb));
         return true;
     case VERIFY_10: case VERIFY_12:
         verify(d, u, cdb, c);

@@ -326,12 +326,10 @@ static void store(struct jit *j, const struct uop *u, unsigned bits, enum addres
 
     p = place_of(u, bits, form);
     at = place_take(j, &p);
-    if (!immediate)
-        operand_hold(j, u->d, bits, home);
     address = address_of(j, u, form);
     if (!at)
         make_address(j, &address);
-    if (!immediate) /* once more: the address may be of bytes of its register */
+    if (!immediate) /* after the address, which may be of bytes of its register */
         operand_hold(j, u->d, bits, home);
     s = slow_path(j, SLOW_STORE);
     if (at || pushes(form))
