@@ -211,12 +211,17 @@ char *block_resolve(const struct block_image *im, const char *name)
 int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len)
 {
     uint64_t there = offset < im->size ? im->size - offset : 0;
+    int r;
 
     if (there < len) {
         memset((uint8_t *)buf + there, 0, len - there);
         len = (size_t)there;
     }
-    return len ? im->format->read(im, offset, buf, len) : 0;
+    im->why.code = 0;
+    r = len ? im->format->read(im, offset, buf, len) : 0;
+    if (r < 0 && !im->why.code)
+        error_set(&im->why, r, "%s: cannot read: %s", im->source.name, strerror(-r));
+    return r;
 }
 
 bool block_is_direct(struct block_image *im, uint64_t offset, size_t len)

@@ -41,6 +41,7 @@ struct block_image {
     struct block_image *backing; /* NULL: none */
     const struct block_image *over; /* whose backing this is; NULL: nobody's */
     void *state;                 /* the format's own */
+    struct error why;            /* why bytes of it could not be read the last time; code 0: they could */
 };
 
 /* Open an image and those that it is based on. `format` NULL: what its first bytes say. `snapshot` NULL: the
@@ -52,7 +53,8 @@ void block_close(struct block_image *im);
 int block_open_backing(struct block_image *over, const char *name, const char *format,
                        const struct block_opener *opener, struct error *err);
 
-/* What the disk holds there; zeros behind its end. 0 or negative errno. */
+/* What the disk holds there; zeros behind its end. 0 or negative errno, and im->why names the file, of a chain that which is to
+ * blame. */
 int block_read(struct block_image *im, uint64_t offset, void *buf, size_t len);
 
 /* Is reading that again as good as reading a local file: neither a connection nor compression between? */

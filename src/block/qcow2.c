@@ -14,6 +14,7 @@
 #include "block/block.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -370,6 +371,13 @@ static void qcow2_close(struct block_image *im)
 
 /* ---- reading ---- */
 
+/* What is wrong with how the image holds the byte `offset` of the disk. */
+static int lost(struct block_image *im, uint64_t offset, const char *what)
+{
+    return error_set(&im->why, -EIO, "%s is a damaged qcow2 image: %s (the cluster with byte %" PRIu64 " of the disk)", im->source.name,
+                     what, offset);
+}
+
 /* The slot that has `key`; else the one used longest ago, with `key` 0 and room for a cluster. */
 static struct cached *cache_slot(struct qcow2 *q, struct cached *slots, unsigned n, uint64_t key)
 {
@@ -404,7 +412,9 @@ static int find_entry(struct block_image *im, struct qcow2 *q, uint64_t offset, 
     if (!table)
         return 0;
     if (table & (q->cluster - 1))
-        return -EIO;
+        return lost(im, offset, "an L2 table begins within a cluster");
+    if (table > im->source.size || q->cluster > im->source.size - table)
+        return lost(im, offset, "an L2 table lies outside of the file");
     slot = cache_slot(q, q->l2, L2_SLOTS, table);
     if (!slot->key) {
         r = source_read(im, table, slot->bytes, q->cluster);
@@ -460,18 +470,21 @@ static int unpack(const struct qcow2 *q, const uint8_t *packed, size_t len, uint
 }
 
 /* A compressed cluster: the entry says at which byte it begins and how many sectors it touches. */
-static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t entry, uint64_t within, uint8_t *buf, size_t len)
+static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t entry, uint64_t disk, uint8_t *buf, size_t len)
 {
     unsigned offset_bits = 62 - (q->bits - 8);
     uint64_t offset = entry & (((uint64_t)1 << offset_bits) - 1);
     uint64_t sectors = ((entry & ~(QCOW2_COPIED | QCOW2_COMPRESSED)) >> offset_bits) + 1;
     uint64_t bytes = sectors * 512 - (offset & 511);
+    uint64_t within = disk & (q->cluster - 1);
     struct cached *slot = cache_slot(q, q->clusters, CLUSTER_SLOTS, entry);
     int r;
 
     if (!slot->key) {
-        if (offset >= im->source.size || im->data.read)
-            return -EIO;
+        if (offset >= im->source.size)
+            return lost(im, disk, "a compressed cluster lies outside of the file");
+        if (im->data.read)
+            return lost(im, disk, "a cluster is compressed, though a data file has them all");
         if (bytes > im->source.size - offset)
             bytes = im->source.size - offset;
         if (bytes > 2 * q->cluster + 512)
@@ -479,8 +492,8 @@ static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t ent
         if (!q->packed)
             q->packed = xmalloc(2 * q->cluster + 512);
         r = source_read(im, offset, q->packed, bytes);
-        if (r == 0)
-            r = unpack(q, q->packed, bytes, slot->bytes);
+        if (r == 0 && unpack(q, q->packed, bytes, slot->bytes) < 0)
+            r = lost(im, disk, "a compressed cluster cannot be unpacked");
         if (r < 0)
             return r;
         slot->key = entry;
@@ -490,26 +503,35 @@ static int read_compressed(struct block_image *im, struct qcow2 *q, uint64_t ent
 }
 
 /* Bytes that lie in the file as they are. A file may end within its last cluster, but not before it. */
-static int read_plain(struct block_image *im, const struct qcow2 *q, uint64_t cluster, uint64_t within, uint8_t *buf,
-                      size_t len)
+static int read_plain(struct block_image *im, const struct qcow2 *q, uint64_t cluster, uint64_t disk, uint8_t *buf, size_t len)
 {
     const struct block_source *s = im->data.read ? &im->data : &im->source;
-    uint64_t offset = cluster + within, there;
+    uint64_t offset = cluster + (disk & (q->cluster - 1)), there;
+    int r;
 
-    if (cluster & (q->cluster - 1) || cluster >= s->size)
-        return -EIO;
+    if (cluster & (q->cluster - 1))
+        return lost(im, disk, "a cluster is said to begin within another");
+    if (cluster >= s->size)
+        return lost(im, disk, im->data.read ? "a cluster lies behind the end of its data file" : "a cluster lies outside of the file");
     there = offset < s->size ? s->size - offset : 0;
     if (there < len) {
         memset(buf + there, 0, len - there);
         len = (size_t)there;
     }
-    return len ? s->read(s->ctx, offset, buf, len) : 0;
+    r = len ? s->read(s->ctx, offset, buf, len) : 0;
+    return r < 0 ? error_set(&im->why, r, "%s: cannot read: %s", s->name, strerror(-r)) : 0;
 }
 
 static int read_backing(struct block_image *im, uint64_t offset, uint8_t *buf, size_t len)
 {
-    if (im->backing)
-        return block_read(im->backing, offset, buf, len);
+    int r;
+
+    if (im->backing) {
+        r = block_read(im->backing, offset, buf, len);
+        if (r < 0)
+            im->why = im->backing->why;
+        return r;
+    }
     memset(buf, 0, len);
     return 0;
 }
@@ -542,7 +564,7 @@ static int read_cluster(struct block_image *im, struct qcow2 *q, uint64_t offset
     if (r < 0)
         return r;
     if (entry & QCOW2_COMPRESSED)
-        return read_compressed(im, q, entry, within, buf, len);
+        return read_compressed(im, q, entry, offset, buf, len);
     switch (holder_of(im, q, entry, bitmap, (unsigned)(within / (q->cluster / QCOW2_SUBCLUSTERS)))) {
     case HELD_BY_BACKING:
         return read_backing(im, offset, buf, len);
@@ -550,9 +572,9 @@ static int read_cluster(struct block_image *im, struct qcow2 *q, uint64_t offset
         memset(buf, 0, len);
         return 0;
     case HELD_BY_FILE:
-        return read_plain(im, q, entry & QCOW2_OFFSET, within, buf, len);
+        return read_plain(im, q, entry & QCOW2_OFFSET, offset, buf, len);
     default:
-        return -EIO;
+        return lost(im, offset, "a cluster is said to be zeros and data, or what its version does not have");
     }
 }
 

@@ -132,17 +132,19 @@ void clusters_finish(struct clusters *t)
 
 /* ---- the questions ---- */
 
-/* Why bytes that were there are not any more, by what the host says. */
-static const char *why_lost(int error)
-{
-    return error == -EBADMSG ? "are damaged in the recording, and the image is not here" : "cannot be read any more";
-}
-
 static int ask_host(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len)
 {
     int r = tl->host.image_read ? tl->host.image_read(tl->host.ctx, d, offset, buf, len) : -EIO;
 
     return r < -(int)IMAGE_ERROR_MAX || r > 0 ? -EIO : r;
+}
+
+/* What the host says of its error. */
+static const char *reason(const struct timeline *tl, const struct drive *d, int error)
+{
+    const char *why = tl->host.image_why ? tl->host.image_why(tl->host.ctx, d) : NULL;
+
+    return why ? why : strerror(-error);
 }
 
 /* The answer cannot be had as it was. */
@@ -157,7 +159,7 @@ static int lost(struct timeline *tl, const struct drive *d, icount_t here, uint6
     return 0;
 }
 
-void clusters_look(struct timeline *tl)
+void timeline_look_at_images(struct timeline *tl)
 {
     for (unsigned i = 0; tl->host.image_changed && i < tl->m->ndrives; i++) {
         if (!tl->host.image_changed(tl->host.ctx, tl->m->drives[i]))
@@ -167,6 +169,17 @@ void clusters_look(struct timeline *tl)
     }
 }
 
+/* Bytes that were there cannot be had any more. */
+static int lost_by(struct timeline *tl, const struct drive *d, icount_t here, uint64_t number, int error, void *buf, size_t len)
+{
+    struct error why = {0};
+
+    if (error == -EBADMSG)
+        return lost(tl, d, here, number, "are damaged in the recording, and the image is not here", buf, len);
+    error_set(&why, error, "cannot be read any more: %s", reason(tl, d, error));
+    return lost(tl, d, here, number, why.text, buf, len);
+}
+
 /* Has the image what it had? Reads the cluster to `whole`. */
 static int verify(struct timeline *tl, const struct drive *d, struct cluster *c, icount_t here, uint8_t *whole)
 {
@@ -174,7 +187,7 @@ static int verify(struct timeline *tl, const struct drive *d, struct cluster *c,
     int r = ask_host(tl, d, c->number << DRIVE_CLUSTER_SHIFT, whole, len);
 
     if (r < 0)
-        return lost(tl, d, here, c->number, why_lost(r), whole, len);
+        return lost_by(tl, d, here, c->number, r, whole, len);
     c->verified = hash_bytes(0, whole, len) == c->hash ? tl->originals.changes : 0;
     if (!c->verified)
         lost(tl, d, here, c->number, "are not what the guest read: the image was changed since", whole, len);
@@ -250,7 +263,7 @@ int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t 
         r = ask_host(tl, d, offset, buf, len);
         if (r == 0)
             note_pages(tl, d, c, offset, buf, len);
-        return r == 0 ? 0 : lost(tl, d, here, number, why_lost(r), buf, len);
+        return r == 0 ? 0 : lost_by(tl, d, here, number, r, buf, len);
     }
     if (!c && (here < tl->edge || !tl->cfg.live))
         return lost(tl, d, here, number, "are asked for by the guest; the log does not know them", buf, len);
@@ -289,7 +302,7 @@ int timeline_image_read(struct timeline *tl, const struct drive *d, uint64_t off
 
         if (r < 0)
             return error_set(err, r, "bytes %llu to %llu of the image of drive %s cannot be read: %s", (unsigned long long)first,
-                             (unsigned long long)(first + drive_cluster_bytes(d, number) - 1), d->name, strerror(-r));
+                             (unsigned long long)(first + drive_cluster_bytes(d, number) - 1), d->name, reason(tl, d, r));
         if (stale)
             return error_set(err, -ESTALE, "bytes %llu to %llu of the image of drive %s are not what the guest read: the image was changed "
                              "since", (unsigned long long)first, (unsigned long long)(first + drive_cluster_bytes(d, number) - 1), d->name);

@@ -399,7 +399,7 @@ void env_seek(struct timeline *tl)
     tl->reader.push_cursor = tl->reader.pull_cursor = event_log_find(tl->log, tl->m->st->position);
     tl->reader.now_position = ICOUNT_MAX;
     tl->reader.now_calls = 0;
-    clusters_look(tl);
+    timeline_look_at_images(tl);
     tl->truth.astray = false; /* whoever runs into it again will see it again */
     tl->truth.next_witness = witness_log_find(&tl->truth.witnesses, tl->m->st->position);
 }

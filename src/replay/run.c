@@ -383,7 +383,7 @@ static enum run_end slice(struct timeline *tl, icount_t until, const struct step
     enum run_end end;
 
     tl->truth.astray = false;
-    clusters_look(tl);
+    timeline_look_at_images(tl);
     if (from == tl->truth.bad || is_lost(tl))
         return RUN_DIVERGED;
     /* The very first state may be known, too. */

@@ -49,6 +49,8 @@ struct timeline_host {
     /* Bytes of a drive's image, which does not change: asked in the past, too. 0 or negative errno. NULL: there
      * are no images. */
     int (*image_read)(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
+    /* Why it could not, the last time that it was asked of this drive; NULL: there is no more to say. May be NULL. */
+    const char *(*image_why)(void *ctx, const struct drive *d);
     /* Has a drive's image been written to since this was asked? Then what the guest has read of it is compared before it is believed
      * again. Asked at each restore and in each slice. NULL: nobody can tell. */
     bool (*image_changed)(void *ctx, const struct drive *d);
@@ -363,6 +365,8 @@ void timeline_checkpoint(struct timeline *tl);
  * no trace of that is left in history. Clusters that the guest has read in this history are compared, as its own reads are. 0, or negative
  * errno with *err: -ESTALE if the image is another one by now. */
 int timeline_image_read(struct timeline *tl, const struct drive *d, uint64_t offset, void *buf, size_t len, struct error *err);
+/* Look now whether images have been written to: what was read of them has to be compared again then. */
+void timeline_look_at_images(struct timeline *tl);
 
 /* Why a replay stopped with TIMELINE_DIVERGED, or NULL. */
 const char *timeline_divergence(const struct timeline *tl);

@@ -338,8 +338,6 @@ vtime_t env_edge_now(const struct timeline *tl);
 /* struct machine_env.image_read. */
 int clusters_read(void *ctx, struct machine *m, const struct drive *d, uint64_t offset, void *buf, size_t len);
 void clusters_finish(struct clusters *t);
-/* Look whether images have been written to: what was read of them has to be compared again then. */
-void clusters_look(struct timeline *tl);
 
 /* originals.c */
 void originals_init(struct timeline *tl);

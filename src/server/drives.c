@@ -382,6 +382,8 @@ void drives_close(struct drives *ds)
         while (ds->nmedia[i])
             drives_drop_medium(ds, i);
         free(ds->media[i]);
+        free(ds->trouble[i].unreadable);
+        free(ds->trouble[i].changed_file);
     }
     memset(ds, 0, sizeof(*ds));
 }
@@ -421,6 +423,22 @@ static struct block_image *image_at(const struct drives *ds, unsigned n, uint64_
     return number <= ds->nmedia[n] ? ds->media[n][number - 1].image : NULL;
 }
 
+/* An image has failed. That is told when it begins; afterwards `info block` has the latest. */
+static void note_unreadable(struct drives *ds, unsigned n, const char *why)
+{
+    struct drives_trouble *t = &ds->trouble[n];
+
+    if (!t->unreadable)
+        fprintf(stderr, "hindcast: drive %s: %s (the guest is told of a sector that cannot be read)\n", ds->options->drives.list[n].id, why);
+    free(t->unreadable);
+    t->unreadable = xstrdup(why);
+}
+
+const char *drives_why(const struct drives *ds, unsigned n)
+{
+    return n < MACHINE_MAX_DRIVES ? ds->trouble[n].unreadable : NULL;
+}
+
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len)
 {
     size_t within = offset & (DRIVE_CLUSTER - 1);
@@ -435,7 +453,12 @@ int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_
         return 0;
     }
     im = image_at(ds, n, &offset);
-    return im ? block_read(im, offset, buf, len) : r == -EBADMSG ? r : -ENODEV;
+    if (!im)
+        return r == -EBADMSG ? r : -ENODEV;
+    r = block_read(im, offset, buf, len);
+    if (r < 0)
+        note_unreadable(ds, n, im->why.text);
+    return r;
 }
 
 const char *drives_moved(const struct drives *ds, const struct drive *d)
@@ -446,13 +469,12 @@ const char *drives_moved(const struct drives *ds, const struct drive *d)
     return im && !host_block_is_there(&im->source) ? im->source.name : NULL;
 }
 
-enum block_change drives_changed(const struct drives *ds, unsigned n, const char **file)
+enum block_change drives_changed(struct drives *ds, unsigned n, icount_t here, const char **file)
 {
+    struct drives_trouble *t = &ds->trouble[n];
     enum block_change worst, change;
     const char *name;
 
-    if (n >= MACHINE_MAX_DRIVES)
-        return BLOCK_SAME;
     worst = block_changed(ds->images[n], file);
     for (unsigned i = 0; i < ds->nmedia[n]; i++) {
         change = block_changed(ds->media[n][i].image, &name);
@@ -460,6 +482,10 @@ enum block_change drives_changed(const struct drives *ds, unsigned n, const char
             worst = change;
             *file = name;
         }
+    }
+    if (worst > t->changed) {
+        free(t->changed_file);
+        *t = (struct drives_trouble){t->unreadable, worst, xstrdup(*file), here};
     }
     return worst;
 }
@@ -701,6 +727,15 @@ static const char *media_name(const struct drive *d)
     return d->c.media == DRIVE_CDROM ? "cdrom" : d->c.media == DRIVE_FLOPPY ? "floppy" : "disk";
 }
 
+static void describe_trouble(const struct drives_trouble *t, struct buffer *out)
+{
+    if (t->changed != BLOCK_SAME)
+        buffer_printf(out, "    %s %s by another program (noticed at position %" PRIu64 "): what the guest had read of it is compared\n",
+                      t->changed_file, t->changed == BLOCK_CUT ? "was cut short" : "was written to", t->changed_at);
+    if (t->unreadable)
+        buffer_printf(out, "    could not be read: %s\n", t->unreadable);
+}
+
 static void describe_drive(const struct drives *ds, const struct drive *d, struct buffer *out)
 {
     const struct option_drive *od = &ds->options->drives.list[d->index];
@@ -725,6 +760,7 @@ static void describe_drive(const struct drives *ds, const struct drive *d, struc
     for (unsigned i = 0; i < d->c.nfaults; i++)
         buffer_printf(out, "    bad sectors: %" PRIu64 " from %" PRIu64 " on\n", d->c.faults[i].count, d->c.faults[i].first);
     buffer_printf(out, "    differs from its image here in %" PRIu64 " pages of 4 KiB\n", d->pages.used);
+    describe_trouble(&ds->trouble[d->index], out);
     if (od->write_back)
         buffer_printf(out, "    at the end goes into %s\n", od->write_back_file ? od->write_back_file : od->file);
 }

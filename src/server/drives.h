@@ -31,6 +31,12 @@ struct drives {
     uint64_t cluster_number;
     unsigned cluster_drive;
     bool told_damaged[MACHINE_MAX_DRIVES]; /* that some of its clusters there are damaged */
+    struct drives_trouble {
+        char *unreadable;               /* why an image could not be read the last time; NULL: it always could */
+        enum block_change changed;      /* the worst of what was found */
+        char *changed_file;             /* in which file, and when */
+        icount_t changed_at;
+    } trouble[MACHINE_MAX_DRIVES];      /* what has become of images since they were opened */
 };
 
 /* Open the images that the options name. Of a recording's drives: where the options say that they are, where they were,
@@ -43,11 +49,14 @@ void drives_close(struct drives *ds);
 
 /* What the image of drive `n` holds there: struct timeline_host.image_read. 0 or negative errno. */
 int drives_read(struct drives *ds, unsigned n, uint64_t offset, void *buf, size_t len);
+/* struct timeline_host.image_why */
+const char *drives_why(const struct drives *ds, unsigned n);
 /* The name of the image that is in a drive, if the file of that name is another one by now, or none: what is written over it does not find
  * it. NULL: it is there. */
 const char *drives_moved(const struct drives *ds, const struct drive *d);
-/* What has become of the images of drive `n` since they were opened or this was asked; *file: of which file that is told. */
-enum block_change drives_changed(const struct drives *ds, unsigned n, const char **file);
+/* What has become of the images of drive `n` since they were opened or this was asked; *file: of which file that is told. What was found is
+ * what `info block` says from now on, as of position `here`. */
+enum block_change drives_changed(struct drives *ds, unsigned n, icount_t here, const char **file);
 /* Does that come as it is from a file of this host: struct timeline_host.image_direct. */
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len);
 

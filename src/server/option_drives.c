@@ -27,7 +27,7 @@ static const struct option_key keys[] = {
     {"readonly", "on|off"},
     {"snapshot", "on|off|NAME"},
     {"serial", "TEXT"},
-    {"discard", "ignore|unmap"},
+    {"discard", "ignore|off|unmap|on"},
     {"fail", "LBA[+N]..."},
     {"latency", "MICROSECONDS"},
     {"rate", "MB/s (0: no limit)"},
@@ -44,7 +44,8 @@ static const char *const interface_names[DRIVE_IFS + 1] = {
     [DRIVE_IF_VIRTIO] = "virtio", [DRIVE_IF_SD] = "sd", [DRIVE_IF_PFLASH] = "pflash", [DRIVE_IFS] = NULL,
 };
 static const char *const media_names[] = {"disk", "cdrom", NULL};
-static const char *const discard_names[] = {"ignore", "unmap", NULL};
+/* Each with its other name; what is recorded has the first one. */
+static const char *const discard_names[] = {"ignore", "off", "unmap", "on", NULL};
 /* What is taken and means nothing is one of QEMU's words, too. */
 static const char *const cache_names[] = {"none", "writeback", "writethrough", "directsync", "unsafe", NULL};
 static const char *const aio_names[] = {"threads", "native", "io_uring", NULL};
@@ -183,7 +184,7 @@ static int take_choices(struct option_drive *d, const struct option_list *l, str
         return -EINVAL;
     d->interface = interface;
     d->media = interface == DRIVE_IF_FLOPPY && !d->any_interface ? DRIVE_FLOPPY : media ? DRIVE_CDROM : DRIVE_DISK;
-    d->discard = discard ? DRIVE_DISCARD_ZERO : DRIVE_DISCARD_IGNORE;
+    d->discard = discard >= 2 ? DRIVE_DISCARD_ZERO : DRIVE_DISCARD_IGNORE;
     return 0;
 }
 
@@ -435,7 +436,7 @@ void option_drive_describe(const struct option_drive *d, struct buffer *out)
     say(out, "serial", d->serial);
     buffer_printf(out, ",if=%s,index=%u", interface_names[d->interface], d->index);
     buffer_printf(out, ",media=%s,readonly=%s,discard=%s", d->media == DRIVE_CDROM ? "cdrom" : "disk",
-                  d->read_only ? "on" : "off", discard_names[d->discard == DRIVE_DISCARD_ZERO]);
+                  d->read_only ? "on" : "off", discard_names[d->discard == DRIVE_DISCARD_ZERO ? 2 : 0]);
     buffer_printf(out, ",latency=%" PRIu64 ",rate=%" PRIu64 ",size=%" PRIu64, d->latency_ns / 1000, d->rate / 1000000,
                   d->size);
     for (unsigned i = 0; i < d->nfaults; i++)

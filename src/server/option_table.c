@@ -932,9 +932,10 @@ const struct option_row option_table[] = {
      "contents of the first (the second) flash bank; pc: they end at 4 GiB, the second below the first (OVMF_CODE, "
      "OVMF_VARS). What the guest programs stays in memory, or is written to FILE at the end"},
     {"drive", NULL, "KEY=VALUE,...", SECTION_GUEST, VERIFY, take_drive, 0,
-     "a drive: file=FILE, format=raw|qcow2, if=ide|virtio|floppy|sd|pflash|none, index=N, media=disk|cdrom, id=ID, readonly=on,"
-     " snapshot=NAME (of a qcow2), discard=unmap, serial=TEXT, fail=LBA+N (bad sectors), latency=US, rate=MB/s,"
-     " write-back[=FILE]. FILE is read only; what the guest writes is state"},
+     "a drive: file=FILE, format=raw|qcow2, if=ide|virtio|floppy|sd|pflash|none, index=N or bus=N,unit=N, media=disk|cdrom, id=ID,"
+     " readonly=on, snapshot=NAME (of a qcow2), discard=unmap, serial=TEXT, size=BYTES (FILE has so many), fail=LBA+N (bad sectors),"
+     " latency=US, rate=MB/s, write-back[=FILE]; cache=, aio= and detect-zeroes= are taken and mean nothing. FILE is read only; what the"
+     " guest writes is state"},
     {"hda", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 0, "a disk; so -hdb, -hdc, -hdd"},
     {"hdb", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 1, NULL},
     {"hdc", NULL, "FILE", SECTION_GUEST, VERIFY, take_disk, 2, NULL},

@@ -692,6 +692,7 @@ struct server *server_create(const struct server_config *config, struct error *e
         .file_call = server_file_call,
         .sound = server_sound_input,
         .image_read = server_image_read,
+        .image_why = server_image_why,
         .image_changed = server_image_changed,
         .image_direct = server_image_direct,
         .output = on_output,

@@ -18,15 +18,23 @@ int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *b
     return s->config.drives ? drives_read(s->config.drives, d->index, offset, buf, len) : -ENODEV;
 }
 
+const char *server_image_why(void *ctx, const struct drive *d)
+{
+    const struct server *s = ctx;
+
+    return s->config.drives ? drives_why(s->config.drives, d->index) : NULL;
+}
+
 bool server_image_changed(void *ctx, const struct drive *d)
 {
     const struct server *s = ctx;
     const char *file = NULL;
-    enum block_change change = s->config.drives ? drives_changed(s->config.drives, d->index, &file) : BLOCK_SAME;
+    icount_t here = machine_position(s->machine);
+    enum block_change change = s->config.drives ? drives_changed(s->config.drives, d->index, here, &file) : BLOCK_SAME;
 
     if (change != BLOCK_SAME)
         fprintf(stderr, "hindcast: at position %" PRIu64 ": %s %s: what the guest has read of it is compared from now on, and where it is "
-                        "something else the replay says so; put it back as it was\n", machine_position(s->machine), file,
+                        "something else the replay says so; put it back as it was\n", here, file,
                 change == BLOCK_CUT ? "was cut short by another program" : "was written to by another program");
     return change != BLOCK_SAME;
 }

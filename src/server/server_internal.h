@@ -395,7 +395,8 @@ int server_flash_save(struct server *s, uint64_t n, const char *path, bool force
 /* server_drives.c */
 /* struct timeline_host.image_read */
 int server_image_read(void *ctx, const struct drive *d, uint64_t offset, void *buf, size_t len);
-/* ... image_changed, and image_direct */
+/* ... image_why, image_changed, and image_direct */
+const char *server_image_why(void *ctx, const struct drive *d);
 bool server_image_changed(void *ctx, const struct drive *d);
 bool server_image_direct(void *ctx, const struct drive *d, uint64_t offset, size_t len);
 /* Sectors of a drive as a point has them. 0, or negative errno with *err: no such drive, or no such sectors. */

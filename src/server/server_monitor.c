@@ -1104,6 +1104,7 @@ HANDLER(cmd_info_block)
     const struct server *s = server_of(call);
 
     (void)err;
+    timeline_look_at_images(s->timeline);
     if (s->config.drives)
         drives_describe(s->config.drives, s->machine, call->out);
     else

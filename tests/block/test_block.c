@@ -74,6 +74,8 @@ static int open_changed(size_t where, uint64_t value, unsigned bytes, struct err
         uint8_t *buf = xmalloc(CLUSTER);
 
         r = block_read(im, (where - BENCH_L2 * CLUSTER) / 8 < 8 ? (where - BENCH_L2 * CLUSTER) / 8 * CLUSTER : 0, buf, CLUSTER);
+        *err = im->why;
+        ck_assert_int_eq(block_read(im, 7 * CLUSTER, buf, 1), im->why.code); /* of that one, not of the one before */
         free(buf);
         block_close(im);
     }
@@ -92,12 +94,59 @@ START_TEST(tables_outside_of_the_file_are_errors)
     ck_assert_int_eq(open_changed(QCOW2_L1_SIZE, 0, 4, &err), -EINVAL);
     ck_assert_ptr_nonnull(strstr(err.text, "too small for the disk"));
     ck_assert_int_eq(open_changed(QCOW2_DISK_SIZE, UINT64_MAX, 8, &err), -EINVAL);
-    ck_assert_int_eq(open_changed(BENCH_L1 * CLUSTER, (uint64_t)1 << 50, 8, &err), -EIO);  /* the L2 table */
-    ck_assert_int_eq(open_changed(BENCH_L1 * CLUSTER, 512, 8, &err), -EIO);                /* in the middle of a cluster */
-    ck_assert_int_eq(open_changed(BENCH_L2 * CLUSTER, (uint64_t)1 << 50, 8, &err), -EIO);  /* a cluster */
-    ck_assert_int_eq(open_changed(BENCH_L2 * CLUSTER, CLUSTER + 512, 8, &err), -EIO);
-    ck_assert_int_eq(open_changed(BENCH_L2 * CLUSTER + 24, QCOW2_COMPRESSED | (uint64_t)1 << 50, 8, &err), -EIO);
-    ck_assert_int_eq(open_changed(BENCH_L2 * CLUSTER + 24, QCOW2_COMPRESSED | 5, 8, &err), -EIO); /* not compressed */
+}
+END_TEST
+
+static void check_damage(size_t where, uint64_t value, const char *why)
+{
+    struct error err = {0};
+
+    ck_assert_int_eq(open_changed(where, value, 8, &err), -EIO);
+    ck_assert_int_eq(err.code, -EIO);
+    ck_assert_msg(strstr(err.text, "image is a damaged qcow2 image: ") == err.text && strstr(err.text, why), "%s", err.text);
+}
+
+START_TEST(a_damaged_cluster_is_an_error_that_says_what_is_wrong)
+{
+    check_damage(BENCH_L1 * CLUSTER, (uint64_t)1 << 50, "an L2 table lies outside of the file (the cluster with byte 0 of the disk)");
+    check_damage(BENCH_L1 * CLUSTER, 512, "an L2 table begins within a cluster");
+    check_damage(BENCH_L2 * CLUSTER, (uint64_t)1 << 50, "a cluster lies outside of the file");
+    check_damage(BENCH_L2 * CLUSTER, CLUSTER + 512, "a cluster is said to begin within another");
+    check_damage(BENCH_L2 * CLUSTER + 24, QCOW2_COMPRESSED | (uint64_t)1 << 50, "a compressed cluster lies outside of the file");
+    check_damage(BENCH_L2 * CLUSTER + 24, QCOW2_COMPRESSED | 5, "a compressed cluster cannot be unpacked (the cluster with byte 196608 of the disk)");
+}
+END_TEST
+
+static int failing_read(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+    (void)ctx, (void)offset, (void)buf, (void)len;
+    return -ETIMEDOUT;
+}
+
+START_TEST(who_cannot_be_read_is_named_of_a_chain)
+{
+    static const uint8_t below[2 * CLUSTER];
+    struct bench_file files[2] = {{.name = "/x/over"}, {.name = "/x/below", .data = below, .len = sizeof(below)}};
+    struct bench_files f = {.files = files, .n = 2};
+    const struct block_opener opener = {&f, bench_open};
+    struct block_image *im;
+    struct buffer b;
+    struct error err;
+    uint8_t byte;
+
+    buffer_init(&b);
+    bench_qcow2(&b, BITS, false, "below");
+    files[0].data = b.data;
+    files[0].len = b.len;
+    ck_assert_int_eq(block_open(&im, "/x/over", NULL, NULL, &opener, &err), 0);
+    im->backing->source.read = failing_read;
+    ck_assert_int_eq(block_read(im, CLUSTER, &byte, 1), -ETIMEDOUT);
+    ck_assert_str_eq(im->why.text, "/x/below: cannot read: Connection timed out");
+    im->source.read = failing_read;
+    ck_assert_int_eq(block_read(im, 0, &byte, 1), -ETIMEDOUT);
+    ck_assert_str_eq(im->why.text, "/x/over: cannot read: Connection timed out");
+    block_close(im);
+    buffer_finish(&b);
 }
 END_TEST
 
@@ -247,6 +296,8 @@ Suite *test_suite(void)
 
     tcase_add_test(t, plain_zero_absent_and_compressed_clusters_are_told_apart);
     tcase_add_test(t, tables_outside_of_the_file_are_errors);
+    tcase_add_test(t, a_damaged_cluster_is_an_error_that_says_what_is_wrong);
+    tcase_add_test(t, who_cannot_be_read_is_named_of_a_chain);
     tcase_add_test(t, what_the_reader_does_not_know_is_refused);
     tcase_add_test(t, a_compressed_cluster_never_becomes_more_than_a_cluster);
     tcase_add_test(t, a_chain_of_images_ends);

@@ -218,6 +218,20 @@ def claim_help_fits_80_columns():
     equal([line for line in text.splitlines() if len(line) > 80], [])
 
 
+def claim_every_key_of_a_drive_is_in_help_and_manuals():
+    _, text = run("--drive", "nonsense=1", STORE)
+    keys = re.findall(r"(?:are |, )([a-z-]+)=", text)
+    check(len(keys) > 15 and "detect-zeroes" in keys, text)
+    with open(os.path.join(harness.SOURCE, "README.md")) as f:
+        readme = re.search(r"(?m)^\| `--drive .*", f.read()).group(0)
+    with open(os.path.join(harness.SOURCE, "doc", "hindcast.1")) as f:
+        manual = re.search(r"(?ms)^\.BI --drive .*?^\.BI -hda ", f.read().replace("\\-", "-")).group(0)
+    help = re.search(r"(?ms)^ *--drive .*?^ *--hda", run("--help")[1]).group(0)
+    for key in keys:
+        for where, name in (readme, "README"), (manual, "manual"), (help, "--help"):
+            check(re.search(r"\b%s\b" % key, where), "%s of --drive is not in %s" % (key, name))
+
+
 def claim_options_without_effect_are_refused():
     refused(r"--debug-exit is for --machine pc", "--machine", "virt", "--debug-exit", "none", STORE)
     refused(r"--semihosting-arg goes with --semihosting", "--semihosting-arg", "x", STORE)

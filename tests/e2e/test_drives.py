@@ -273,6 +273,7 @@ def claim_an_image_that_others_write_to_or_move_is_noticed():
                 first = f.read(1)
                 f.seek(0)
                 f.write(bytes([first[0] ^ 1]))
+            contains(rsp.monitor("info block"), r"disk.raw was written to by another program .noticed at position \d+")
             rsp.monitor("seek 0")
             rsp.ask("c")
             until(lambda: "disk.raw was written to by another program" in server.errors, "it is said that the image was written to")
@@ -280,6 +281,7 @@ def claim_an_image_that_others_write_to_or_move_is_noticed():
             rsp.monitor("seek 100")
             rsp.ask("c")
             until(lambda: "at position" in server.errors and "disk.raw was cut short by another program" in server.errors, "it is said that it was cut")
+            contains(rsp.monitor("info block"), r"disk.raw was cut short by another program .noticed at position \d+")
             with open(d.raw, "wb") as f:
                 f.write(DATA)
             os.rename(d.raw, d.raw + ".moved")
@@ -318,6 +320,30 @@ def claim_what_a_drive_holds_is_not_shown_or_kept_of_an_image_that_was_changed()
             server.wait_errors("what drive ide0-hd0 holds is lost: bytes 983040 to 1048575 of the image of drive ide0-hd0 are not what the guest read")
         flip(d.raw, 1999 * 512)
         equal(d.content(), DATA)
+
+
+def claim_what_is_wrong_with_an_image_is_said():
+    with Disk() as d:
+        image = d.path("damaged.qcow2")
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", d.raw, image], check=True)
+        with open(image, "r+b") as f:
+            head = f.read(48)
+            f.seek(struct.unpack_from(">Q", head, 40)[0])
+            f.seek(struct.unpack(">Q", f.read(8))[0] & 0x00fffffffffffe00)
+            f.seek(8 * (1000 * 512 >> 16), 1)
+            f.write(struct.pack(">Q", 1 << 63 | 1 << 50))
+        why = r"damaged.qcow2 is a damaged qcow2 image: a cluster lies outside of the file .the cluster with byte \d+ of the disk."
+        with Server("-hda", image, guest=KERNEL) as server:
+            rsp = server.client()
+            rsp.start()
+            rsp.ask("c")
+            server.wait_errors("drive ide0-hd0: ")
+            contains(server.errors, why)
+            contains(rsp.monitor("info block"), r"could not be read: \S*" + why)
+            try:
+                raise harness.Failed("not refused: " + rsp.monitor("disk ide0-hd0 1000"))
+            except RspError as e:
+                contains(str(e), r"of the image of drive ide0-hd0 cannot be read: \S*" + why)
 
 
 def claim_every_file_of_an_image_is_watched():
