@@ -245,6 +245,178 @@ START_TEST(capabilities_and_port_registers_are_honest)
 }
 END_TEST
 
+/* Nothing is kept there: no coalescing, enclosures, hand-off from a BIOS, notification, FIS-based switching, device sleep. */
+START_TEST(registers_of_what_is_not_there_are_0)
+{
+    static const unsigned none[] = {0x14, 0x18, 0x1c, 0x20, 0x24, 0x28, 0x13c, 0x140, 0x144, 0x170, 0x400}, fixed[] = {0x00, 0x0c, 0x10};
+
+    new_ahci(NULL);
+    for (unsigned i = 0; i < ARRAY_LEN(none); i++) {
+        reg(none[i], 0xffffffff);
+        ck_assert_uint_eq(get(none[i]), 0);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(fixed); i++) { /* nor can what the adapter is be changed */
+        uint32_t was = get(fixed[i]);
+
+        reg(fixed[i], ~was);
+        ck_assert_uint_eq(get(fixed[i]), was);
+    }
+    for (unsigned at = 0x20; at <= 0x28; at += 4) {
+        uint32_t was = get(port_at(0) + at);
+
+        reg(port_at(0) + at, ~was);
+        ck_assert_uint_eq(get(port_at(0) + at), was);
+    }
+    reg(port_at(0) + 0x2c, 0xfffff7f0);
+    ck_assert_uint_eq(get(port_at(0) + 0x2c), 0x7f0); /* no port multiplier's fields */
+}
+END_TEST
+
+START_TEST(a_link_that_changed_is_told_until_the_error_register_is_cleared)
+{
+    new_ahci(NULL);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0);
+    reg(port_at(0) + 0x18, 0x16);
+    reg(port_at(0) + 0x2c, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x30), 0x00010000);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x00400000);
+    ck_assert(probe[3].level);
+    reg(port_at(0) + 0x2c, 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x30), 0x04010000);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x00400040);
+    reg(port_at(0) + 0x30, 0x00010000);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x00000040);
+    reg(0x08, 1);
+    ck_assert_uint_eq(get(0x08), 1); /* the port's interrupt is there still */
+    reg(port_at(0) + 0x30, 0x04000000);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0);
+    reg(0x08, 1);
+    ck_assert_uint_eq(get(0x08), 0);
+    ck_assert(!probe[3].level);
+    reg(0x04, 0x80000001); /* what comes up after a reset is a change, too */
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x00400040);
+    ck_assert_uint_eq(get(port_at(2) + 0x10), 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x00), LIST_AT); /* lists stay where they are */
+}
+END_TEST
+
+START_TEST(bytes_and_words_of_registers_can_be_written)
+{
+    new_ahci(NULL);
+    reg(port_at(0) + 0x14, 0);
+    memory_write(&m->memory, BAR + port_at(0) + 0x17, 1, 0x40);
+    ck_assert_uint_eq(get(port_at(0) + 0x14), 0x40000000);
+    memory_write(&m->memory, BAR + port_at(0) + 0x14, 2, 0x00ff);
+    ck_assert_uint_eq(get(port_at(0) + 0x14), 0x400000ff);
+    reg(port_at(0) + 0x2c, 4);
+    reg(port_at(0) + 0x2c, 0);
+    ck_assert_uint_eq(get(port_at(0) + 0x30), 0x04010000);
+    memory_write(&m->memory, BAR + port_at(0) + 0x32, 1, 0x01);
+    ck_assert_uint_eq(get(port_at(0) + 0x30), 0x04000000);
+    memory_write(&m->memory, BAR + port_at(0) + 0x18, 1, 0x06);
+    ck_assert_uint_eq(get(port_at(0) + 0x18), 6);
+}
+END_TEST
+
+START_TEST(slots_take_turns_from_the_one_before)
+{
+    new_ahci(NULL);
+    prepare(0, 1, 0x25, 10, 1, 512, 0);
+    issue(0, 2);
+    ck_assert_uint_eq(get(port_at(0) + 0x18) >> 8 & 31, 1);
+    poke32(DATA_AT, 0xfeed);
+    prepare(0, 0, 0x35, 70, 1, 512, 0x40); /* 0 writes what is in memory, 2 reads the same sector to there */
+    prepare(0, 2, 0x25, 70, 1, 512, 0);
+    issue(0, 5);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert_msg(holds_image(DATA_AT, 70 * 512, 512, 512), "2 was first");
+    ck_assert_uint_eq(get(port_at(0) + 0x18) >> 8 & 31, 0);
+    reg(port_at(0) + 0x18, 0x16);
+    ck_assert_uint_eq(get(port_at(0) + 0x18) >> 8 & 31, 0);
+    reg(port_at(0) + 0x18, 0x17); /* started anew: from 0 on */
+    poke32(DATA_AT, 0xfeed);
+    issue(0, 5);
+    ck_assert_uint_eq(peek32(DATA_AT), 0xfeed);
+}
+END_TEST
+
+START_TEST(a_table_that_is_too_short_is_an_overflow)
+{
+    new_ahci(NULL);
+    prepare(0, 0, 0x25, 40, 4, 1024, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10) & 0x41000000, 0x41000000);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x0451);
+    reg(port_at(0) + 0x18, 0x16);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    reg(port_at(0) + 0x18, 0x17);
+    prepare(0, 0, 0xec, 0, 0, 512, 0);
+    poke32(TABLE_AT + 0x8c, 256 - 1);
+    poke32(TABLE_AT + 0x9c, 128 - 1);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x01000002); /* of a read: the rest is lost, and all goes on */
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+}
+END_TEST
+
+START_TEST(memory_that_cannot_be_reached_stops_the_port)
+{
+    new_ahci(NULL);
+    prepare(0, 0, 0x25, 40, 1, 512, 0);
+    reg(port_at(0) + 0x38, 1);
+    pci_config_write(f, PCI_COMMAND, 2, 2);
+    run_for(50 * MS);
+    pci_config_write(f, PCI_COMMAND, 2, 6);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 0x20000000);
+    ck_assert_uint_eq(get(port_at(0) + 0x20) & 0x80, 0x80);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 1);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 1); /* until it is started anew, and the device reset */
+    reg(port_at(0) + 0x18, 0x16);
+    reg(port_at(0) + 0x2c, 1);
+    reg(port_at(0) + 0x2c, 0);
+    reg(port_at(0) + 0x30, 0xffffffff);
+    reg(port_at(0) + 0x18, 0x17);
+    issue(0, 1);
+    ck_assert(holds_image(DATA_AT, 40 * 512, 512, 512));
+}
+END_TEST
+
+START_TEST(a_read_by_pio_ends_with_its_last_block)
+{
+    new_ahci(NULL);
+    prepare(0, 0, 0x24, 40, 2, 1024, 0);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 2);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x50);
+    ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x20) & 0xffff, 0x605f);
+    ck_assert_uint_eq(peek32(FIS_AT + 0x30) & 0xffff, 512); /* the last block's bytes */
+    ck_assert(holds_image(DATA_AT + 0x1000, 41 * 512, 512, 512));
+    prepare(0, 0, 0x34, 40, 2, 1024, 0x40);
+    reg(port_at(0) + 0x10, 0xffffffff);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x10), 1); /* a write ends with registers */
+}
+END_TEST
+
+START_TEST(a_state_of_the_version_before_is_upgraded)
+{
+    uint8_t *old;
+    size_t len;
+
+    new_ahci(NULL);
+    len = ahci->ops->state_size;
+    old = xmalloc(len);
+    memcpy(old, ahci->state, len);
+    reg(port_at(0) + 0x14, 1);
+    ck_assert(ahci->ops->upgrade(ahci, 2, old, len) && !ahci->ops->upgrade(ahci, 1, old, len));
+    ck_assert_uint_eq(get(port_at(0) + 0x14), 0x7fffffff & 0xfdc000ff);
+    free(old);
+}
+END_TEST
+
 START_TEST(the_link_goes_off_and_comes_at_the_speed_allowed)
 {
     new_ahci(NULL);
@@ -536,6 +708,14 @@ static void claims(TCase *tc)
     ADD(comreset_brings_the_signature_again);
     ADD(regions_in_device_registers_do_no_harm);
     ADD(smart_and_the_protected_area_are_there_too);
+    ADD(registers_of_what_is_not_there_are_0);
+    ADD(a_link_that_changed_is_told_until_the_error_register_is_cleared);
+    ADD(bytes_and_words_of_registers_can_be_written);
+    ADD(slots_take_turns_from_the_one_before);
+    ADD(a_table_that_is_too_short_is_an_overflow);
+    ADD(memory_that_cannot_be_reached_stops_the_port);
+    ADD(a_read_by_pio_ends_with_its_last_block);
+    ADD(a_state_of_the_version_before_is_upgraded);
     tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
 }
 

@@ -3,11 +3,12 @@
  * in ata.c and scsi.c.
  *
  * A port does one command at a time: it fetches the next one, in the order of slots, when the one before it is done, and
- * a command takes what drive_duration() says. Its data move when it ends. Queued commands (Serial ATA 2.6, 13.6) are taken by
+ * a command takes what drive_duration() says. Its data move when it ends. (10.5: of those that wait, the first from slot 0 on when the
+ * port is started, then the next one behind the one before.) A memory error is fatal: the port stops until it is started anew. Queued commands (Serial ATA 2.6, 13.6) are taken by
  * the disk at once, and done one after the other, in the order of their tags, from the last one on round.
  *
  * Not modelled: port multipliers, enclosure management, command completion
- * coalescing, power management of the link, staggered spin-up, hot plug, the index and data ports of BAR 4.
+ * coalescing, FIS-based switching, power management of the link, staggered spin-up, hot plug, the index and data ports of BAR 4.
  */
 #include "vm/dev/ahci.h"
 
@@ -55,10 +56,13 @@ enum { P_CLB = 0x00, P_CLBU = 0x04, P_FB = 0x08, P_FBU = 0x0c, P_IS = 0x10, P_IE
 #define IS_PS  0x00000002u /* a PIO setup FIS */
 #define IS_SDB 0x00000008u /* a set device bits FIS */
 #define IS_DP  0x00000020u /* a region whose descriptor asks for it was moved */
-#define IS_PC  0x00000040u /* port connect change */
+#define IS_PC  0x00000040u /* port connect change: as SERR_X is */
+#define IS_PRC 0x00400000u /* the link has gone or come: as SERR_N is */
+#define IS_OF  0x01000000u /* more data than the table has room for */
 #define IS_HBF 0x20000000u /* memory could not be reached */
 #define IS_TFE 0x40000000u /* task file error */
 #define SERR_X 0x04000000u /* the device was exchanged */
+#define SERR_N 0x00010000u /* the link has gone or come */
 
 /* SCR0: active, at 3 or 1.5 Gb/s, as SCR2 allows; the device is there. */
 #define LINK_UP   0x123u
@@ -101,7 +105,8 @@ struct ahci_port {
     uint32_t tag;          /* the queued command in progress, or the last one */
     uint8_t failed;        /* a queued command has: until the log is read */
     uint8_t log_tag;       /* what the log says of it: its tag, or LOG_NOT_QUEUED */
-    uint8_t reserved[2];
+    uint8_t first;         /* no command was issued since the port was started: slot 0 has its turn */
+    uint8_t reserved;
     struct ata_task log;   /* and its registers */
 };
 
@@ -126,6 +131,7 @@ struct slot {
     uint64_t at, table;   /* addresses of the header and of the command table */
     uint8_t fis[64], packet[16];
     unsigned port;
+    bool lost;            /* move() could not reach memory */
     uint32_t region;      /* where move() was last: the table's entry, and the byte of the data that it begins with */
     uint64_t region_at;
 };
@@ -156,6 +162,12 @@ static void raise(struct ahci *a, unsigned n, uint32_t bits)
     if (news && pci_has_messages(&a->pci) && (a->st->is >> n & 1u) && (a->st->ghc & GHC_IE))
         pci_notify(&a->pci, 0); /* a message for each, also while the port's bit is not cleared yet */
     update_irq(a);
+}
+
+/* Bits of the interrupt status that are those of the error register, and go with them (3.3.5). */
+static uint32_t link_bits(const struct ahci_port *p)
+{
+    return (p->serr & SERR_X ? IS_PC : 0) | (p->serr & SERR_N ? IS_PRC : 0);
 }
 
 /* ---- FISes ---- */
@@ -235,11 +247,11 @@ static void connect(struct ahci *a, unsigned n)
     if (!a->drives[n])
         return;
     p->ssts = (p->sctl >> 4 & 15u) == 1 ? LINK_SLOW : LINK_UP;
-    p->serr |= SERR_X;
+    p->serr |= SERR_X | SERR_N;
     ata_reset(a->drives[n], &p->unit, true);
     show_signature(a, n);
     send_register_fis(a, n, false);
-    raise(a, n, IS_PC);
+    raise(a, n, link_bits(p));
 }
 
 /* ---- data ---- */
@@ -258,8 +270,10 @@ static uint64_t move(struct ahci *a, struct slot *s, uint64_t skip, void *buf, u
         uint64_t address, size, in, n;
         uint32_t prd[4];
 
-        if (!pci_dma_read(&a->pci, s->table + 0x80 + 16ull * s->region, prd, sizeof(prd)))
+        if (!pci_dma_read(&a->pci, s->table + 0x80 + 16ull * s->region, prd, sizeof(prd))) {
+            s->lost = true;
             break;
+        }
         size = (prd[3] & 0x3fffffu) + 1ull;
         in = skip + done - s->region_at;
         if (in >= size) {
@@ -270,8 +284,10 @@ static uint64_t move(struct ahci *a, struct slot *s, uint64_t skip, void *buf, u
         address = (prd[0] & ~1u) | (uint64_t)prd[1] << 32;
         n = size - in < len - done ? size - in : len - done;
         if (!(to_memory ? pci_dma_write(&a->pci, address + in, bytes + done, n)
-                        : pci_dma_read(&a->pci, address + in, bytes + done, n)))
+                        : pci_dma_read(&a->pci, address + in, bytes + done, n))) {
+            s->lost = true;
             break;
+        }
         done += n;
         if (in + n == size && (prd[3] & PRD_INTERRUPTS))
             raise(a, s->port, IS_DP);
@@ -312,16 +328,47 @@ static uint64_t move_sectors(struct ahci *a, struct drive *d, struct slot *s, ui
 
 /* ---- commands ---- */
 
-/* A command ends: its slot is free, unless it failed. */
-static void finish(struct ahci *a, unsigned n)
+/* Memory could not be reached (6.1.5): the port stops, the device waits in the middle of its command. */
+static void host_bus_error(struct ahci *a, unsigned n)
 {
     struct ahci_port *p = &a->st->port[n];
 
+    p->halted = 1;
+    p->unit.work.kind = ATA_DONE;
+    raise(a, n, IS_HBF);
+}
+
+/* A command ends: its slot is free, unless it failed. */
+static void finish(struct ahci *a, unsigned n, const struct slot *s)
+{
+    struct ahci_port *p = &a->st->port[n];
+
+    if (s->lost) {
+        host_bus_error(a, n);
+        return;
+    }
     if (p->unit.task.status & ATA_ERR)
         p->halted = 1;
     else
         p->ci &= ~(1u << p->slot);
     send_register_fis(a, n, true);
+}
+
+/* The 512 bytes that a command without sectors has to tell, by PIO: they are its end. */
+static void send_page(struct ahci *a, unsigned n, struct slot *s, uint8_t *page)
+{
+    struct ahci_port *p = &a->st->port[n];
+    uint64_t moved = move(a, s, 0, page, ATA_SECTOR, true);
+
+    put_count(a, s, moved);
+    if (s->lost) {
+        host_bus_error(a, n);
+        return;
+    }
+    if (moved < ATA_SECTOR)
+        raise(a, n, IS_OF);
+    p->ci &= ~(1u << p->slot);
+    send_pio_fis(a, n, ATA_SECTOR);
 }
 
 static void packet(struct ahci *a, unsigned n, struct slot *s)
@@ -332,9 +379,10 @@ static void packet(struct ahci *a, unsigned n, struct slot *s)
     struct scsi_command c;
     enum drive_status status = DRIVE_OK;
     uint8_t list[4096], result = SCSI_GOOD;
-    uint64_t moved = 0;
+    uint64_t moved = 0, wanted;
 
     scsi_begin(d, &u->scsi, s->packet, &c);
+    wanted = c.transfer == SCSI_REPLY || c.transfer == SCSI_READ ? c.len : 0;
     switch (c.transfer) {
     case SCSI_REPLY:
         moved = move(a, s, 0, c.reply, c.len, true);
@@ -347,7 +395,8 @@ static void packet(struct ahci *a, unsigned n, struct slot *s)
         result = scsi_end(&u->scsi, drive_verify(d, c.offset, c.len, NULL));
         break;
     case SCSI_PARAMETERS:
-        moved = move(a, s, 0, list, c.len < sizeof(list) ? c.len : sizeof(list), false);
+        wanted = c.len < sizeof(list) ? c.len : sizeof(list);
+        moved = move(a, s, 0, list, wanted, false);
         result = scsi_parameters(d, &u->scsi, s->packet, list, moved);
         break;
     case SCSI_FAILED:
@@ -361,7 +410,9 @@ static void packet(struct ahci *a, unsigned n, struct slot *s)
     u->task.status = (uint8_t)(ATA_DRDY | ATA_DSC | (result == SCSI_GOOD ? 0 : ATA_ERR));
     u->task.error = result == SCSI_GOOD ? 0 : (uint8_t)(u->scsi.key << 4 | (u->scsi.key == SENSE_ILLEGAL ? ATA_ABRT : 0));
     put_count(a, s, moved);
-    finish(a, n);
+    if (moved < wanted && result == SCSI_GOOD && !s->lost)
+        raise(a, n, IS_OF);
+    finish(a, n, s);
 }
 
 static void sectors(struct ahci *a, unsigned n, struct slot *s)
@@ -374,14 +425,24 @@ static void sectors(struct ahci *a, unsigned n, struct slot *s)
 
     put_count(a, s, moved);
     if (status == DRIVE_OK && moved < len) { /* the table was too short */
+        if (!s->lost)
+            raise(a, n, IS_OF);
         ata_abort(u);
     } else if (status == DRIVE_OK) {
+        bool pio_in = u->work.kind == ATA_READ && !u->work.dma;
+        uint32_t last = (u->work.sectors - 1) % u->work.block + 1;
+
         ata_advance(u, u->work.sectors);
         ata_end(d, u, DRIVE_OK, 0);
+        if (pio_in && !s->lost) { /* its last block is its end */
+            a->st->port[n].ci &= ~(1u << a->st->port[n].slot);
+            send_pio_fis(a, n, last * ATA_SECTOR);
+            return;
+        }
     } else {
         ata_end(d, u, status, (uint32_t)(moved / ATA_SECTOR));
     }
-    finish(a, n);
+    finish(a, n, s);
 }
 
 static void trim(struct ahci *a, unsigned n, struct slot *s)
@@ -394,10 +455,10 @@ static void trim(struct ahci *a, unsigned n, struct slot *s)
         ata_abort(u);
     else
         ata_trim(a->drives[n], u, list, len);
-    finish(a, n);
+    finish(a, n, s);
 }
 
-static void verify(struct ahci *a, unsigned n)
+static void verify(struct ahci *a, unsigned n, const struct slot *s)
 {
     struct ata_unit *u = &a->st->port[n].unit;
     uint64_t done = 0;
@@ -407,7 +468,7 @@ static void verify(struct ahci *a, unsigned n)
     if (status == DRIVE_OK)
         ata_advance(u, u->work.sectors);
     ata_end(a->drives[n], u, status, status == DRIVE_OK ? 0 : (uint32_t)(done / ATA_SECTOR));
-    finish(a, n);
+    finish(a, n, s);
 }
 
 /* A slot's command. False: memory cannot be reached. */
@@ -417,6 +478,7 @@ static bool fetch(struct ahci *a, unsigned n, uint32_t slot, struct slot *s)
     uint32_t header[4];
 
     s->port = n;
+    s->lost = false;
     s->at = p->clb + 32ull * slot;
     if (!pci_dma_read(&a->pci, s->at, header, sizeof(header)))
         return false;
@@ -545,8 +607,7 @@ static void next_queued(struct ahci *a, unsigned n)
         p->tag = (p->tag + 1) % SLOTS;
     while (!(p->queued >> p->tag & 1u));
     if (!fetch(a, n, p->tag, &s)) {
-        p->halted = 1;
-        raise(a, n, IS_HBF);
+        host_bus_error(a, n);
         return;
     }
     p->done_at = machine_now(a->dev->machine) +
@@ -563,7 +624,7 @@ static void take_queued(struct ahci *a, unsigned n, const struct slot *s)
     if (ata_is_packet(a->drives[n]) || p->failed || tag != p->slot || !(p->sact >> tag & 1u)) {
         p->unit.task.command = s->fis[2];
         ata_abort(&p->unit);
-        finish(a, n);
+        finish(a, n, s);
         return;
     }
     p->ci &= ~(1u << p->slot);
@@ -587,8 +648,7 @@ static void queued_over(struct ahci *a, unsigned n)
     struct slot s;
 
     if (!fetch(a, n, p->tag, &s) || !is_queued(&s)) {
-        p->halted = 1;
-        raise(a, n, IS_HBF);
+        host_bus_error(a, n);
         return;
     }
     q = queued_command(&s);
@@ -601,9 +661,12 @@ static void queued_over(struct ahci *a, unsigned n)
         return;
     }
     moved = move_sectors(a, d, &s, q.lba * ATA_SECTOR, (uint64_t)q.sectors * ATA_SECTOR, !q.write, &status);
-    if (status != DRIVE_OK) {
+    if (s.lost) {
+        host_bus_error(a, n);
+    } else if (status != DRIVE_OK) {
         queue_failed(a, n, (uint8_t)p->tag, &q, q.lba + moved / ATA_SECTOR, q.write ? ATA_IDNF : ATA_UNC);
     } else if (moved < (uint64_t)q.sectors * ATA_SECTOR) { /* the table was too short */
+        raise(a, n, IS_OF);
         queue_failed(a, n, (uint8_t)p->tag, &q, q.lba, ATA_ABRT);
     } else {
         p->queued &= ~(1u << p->tag);
@@ -624,7 +687,7 @@ static void read_log(struct ahci *a, unsigned n, struct slot *s)
     u->work.kind = ATA_DONE;
     if ((u->task.low[0] && u->task.low[0] != LOG_ERROR) || u->task.mid[0] || u->task.count[0] != 1 || u->task.count[1]) {
         ata_abort(u);
-        finish(a, n);
+        finish(a, n, s);
         return;
     }
     if (u->task.low[0] == LOG_ERROR) {
@@ -638,9 +701,7 @@ static void read_log(struct ahci *a, unsigned n, struct slot *s)
         page[0] = page[2 * LOG_ERROR] = 1; /* version; one page */
     }
     u->task.status = ATA_DRDY | ATA_DSC;
-    put_count(a, s, move(a, s, 0, page, sizeof(page), true));
-    p->ci &= ~(1u << p->slot);
-    send_pio_fis(a, n, sizeof(page));
+    send_page(a, n, s, page);
 }
 
 /* ---- one after the other ---- */
@@ -665,7 +726,7 @@ static void execute(struct ahci *a, unsigned n, struct slot *s)
     if (p->failed) {
         u->task.command = s->fis[2];
         ata_abort(u);
-        finish(a, n);
+        finish(a, n, s);
         return;
     }
     ata_begin(a->drives[n], u, s->fis[2], reply);
@@ -674,19 +735,25 @@ static void execute(struct ahci *a, unsigned n, struct slot *s)
         if (s->fis[2] == IDENTIFY || s->fis[2] == IDENTIFY_PACKET)
             ata_identify_serial(reply, ata_is_packet(a->drives[n]) ? 0 : SLOTS);
         u->task.status = ATA_DRDY | ATA_DSC;
-        put_count(a, s, move(a, s, 0, reply, sizeof(reply), true));
         u->work.kind = ATA_DONE;
-        p->ci &= ~(1u << p->slot);
-        send_pio_fis(a, n, sizeof(reply));
+        send_page(a, n, s, reply);
         break;
     case ATA_DONE:
-        finish(a, n);
+        finish(a, n, s);
         break;
     default:
         p->tfd = ATA_BSY | ATA_DRDY;
         p->done_at = machine_now(a->dev->machine) + drive_duration(a->drives[n], bytes_of(a, n, s));
         break;
     }
+}
+
+/* Which of the slots that wait has its turn (10.5). */
+static uint32_t next_slot(const struct ahci_port *p)
+{
+    uint32_t above = p->slot == SLOTS - 1 ? 0 : p->ci & ~0u << (p->slot + 1);
+
+    return (uint32_t)__builtin_ctz(p->first || !above ? p->ci : above);
 }
 
 /* Begin the commands that wait, one after the other. */
@@ -697,10 +764,10 @@ static void begin(struct ahci *a, unsigned n)
 
     while (p->ci && (p->cmd & CMD_ST) && !p->halted && (p->done_at == VTIME_NEVER || p->queued) &&
            a->drives[n] && (p->ssts & 15u) == DET_UP) {
-        p->slot = (uint32_t)__builtin_ctz(p->ci);
+        p->slot = next_slot(p);
+        p->first = 0;
         if (!fetch(a, n, p->slot, &s) || s.fis[0] != FIS_H2D) {
-            p->halted = 1;
-            raise(a, n, IS_HBF);
+            host_bus_error(a, n);
             return;
         }
         if (is_queued(&s))
@@ -724,8 +791,7 @@ static void over(struct ahci *a, unsigned n)
         return;
     }
     if (!fetch(a, n, p->slot, &s)) {
-        p->halted = 1;
-        raise(a, n, IS_HBF);
+        host_bus_error(a, n);
         return;
     }
     switch (p->unit.work.kind) {
@@ -736,14 +802,14 @@ static void over(struct ahci *a, unsigned n)
         trim(a, n, &s);
         break;
     case ATA_VERIFY:
-        verify(a, n);
+        verify(a, n, &s);
         break;
     case ATA_PACKET:
         packet(a, n, &s);
         break;
     default:
         ata_end(a->drives[n], &p->unit, DRIVE_OK, 0);
-        finish(a, n);
+        finish(a, n, &s);
         break;
     }
     begin(a, n);
@@ -770,7 +836,7 @@ static void reset_port(struct ahci *a, unsigned n)
     p->fb = fb;
     p->cmd = CMD_ALWAYS;
     connect(a, n);
-    p->is = 0;
+    p->is = link_bits(p);
 }
 
 static void reset_hba(struct ahci *a)
@@ -786,13 +852,16 @@ static void reset_hba(struct ahci *a)
 static void write_cmd(struct ahci *a, unsigned n, uint32_t value)
 {
     struct ahci_port *p = &a->st->port[n];
-    bool had_fre = p->cmd & CMD_FRE;
+    bool had_fre = p->cmd & CMD_FRE, had_st = p->cmd & CMD_ST;
 
     p->cmd = (value & CMD_WRITABLE) | CMD_ALWAYS;
     p->cmd |= (p->cmd & CMD_ST ? CMD_CR : 0) | (p->cmd & CMD_FRE ? CMD_FR : 0);
     if (value & CMD_CLO)
         p->tfd &= ~(uint32_t)(ATA_BSY | ATA_DRQ);
+    if (!had_st && (p->cmd & CMD_ST))
+        p->first = 1;
     if (!(p->cmd & CMD_ST)) { /* what waits is forgotten */
+        p->slot = 0;
         p->ci = p->sact = p->queued = 0;
         p->halted = 0;
         p->done_at = VTIME_NEVER;
@@ -815,7 +884,7 @@ static void port_write(struct ahci *a, unsigned n, uint32_t reg, uint32_t value)
     switch (reg) {
     case P_CLB: case P_CLBU: set_half(&p->clb, reg == P_CLBU, reg == P_CLBU ? value : value & ~1023u); break;
     case P_FB: case P_FBU:   set_half(&p->fb, reg == P_FBU, reg == P_FBU ? value : value & ~255u); break;
-    case P_IS:   p->is &= ~value; update_irq(a); break;
+    case P_IS:   p->is = (p->is & ~value) | link_bits(p); update_irq(a); break;
     case P_IE:   p->ie = value & 0xfdc000ffu; update_irq(a); break;
     case P_CMD:  write_cmd(a, n, value); break;
     case P_SCTL:
@@ -823,15 +892,22 @@ static void port_write(struct ahci *a, unsigned n, uint32_t reg, uint32_t value)
         if ((value & 15u) == det)
             break;
         if ((value & 15u) == DET_INIT || (value & 15u) == DET_OFF) { /* the link goes down */
+            if (a->drives[n] && (p->ssts & 15u) == DET_UP)
+                p->serr |= SERR_N;
             p->ssts = (value & 15u) == DET_OFF ? LINK_OFF : 0;
             p->tfd = 0x7f;
             p->done_at = VTIME_NEVER;
             p->ci = p->sact = p->queued = 0;
+            raise(a, n, link_bits(p));
         } else if (det == DET_INIT || det == DET_OFF) {
             connect(a, n);
         }
         break;
-    case P_SERR: p->serr &= ~value; break;
+    case P_SERR:
+        p->serr &= ~value;
+        p->is = (p->is & ~(IS_PC | IS_PRC)) | link_bits(p);
+        update_irq(a);
+        break;
     case P_SACT:
         if (p->cmd & CMD_ST)
             p->sact |= value;
@@ -923,12 +999,26 @@ static void write_register(struct ahci *a, uint64_t offset, uint32_t value)
     }
 }
 
+/* Are the register's bits set or cleared by ones? */
+static bool ones_act(uint64_t offset)
+{
+    uint64_t reg = offset < PORT_AT ? offset : (offset - PORT_AT) % PORT_BYTES;
+
+    return offset < PORT_AT ? reg == H_IS : reg == P_IS || reg == P_SERR || reg == P_SACT || reg == P_CI;
+}
+
 static void ahci_write(struct device *dev, unsigned range, uint64_t offset, unsigned size, uint64_t value)
 {
     struct ahci *a = dev->wiring;
 
     (void)range;
-    if (size < 4 || (offset & 3u))
+    if (size < 4) { /* the other bytes stay: where ones clear or set, zeros leave them so */
+        uint32_t mask = (1u << 8 * size) - 1, shift = 8 * (offset & 3u), was = ones_act(offset & ~3ull) ? 0 : register_at(a, offset & ~3ull);
+
+        write_register(a, offset & ~3ull, (was & ~(mask << shift)) | ((uint32_t)value & mask) << shift);
+        return;
+    }
+    if (offset & 3u)
         return;
     write_register(a, offset, (uint32_t)value);
     if (size == 8)
@@ -998,10 +1088,20 @@ static bool ahci_possible(const struct device *dev)
     return true;
 }
 
+/* Version 2 took the first slot that waited, always. */
+static bool ahci_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    if (version != 2 || len != sizeof(struct ahci_state))
+        return false;
+    memcpy(dev->state, old, len);
+    return true;
+}
+
 static const struct device_ops ahci_ops = {
     .name = "ich9-ahci",
     .state_size = sizeof(struct ahci_state),
-    .state_version = 2,
+    .state_version = 3,
+    .upgrade = ahci_upgrade,
     .possible = ahci_possible,
     .reset = ahci_reset,
     .deadline = ahci_deadline,
