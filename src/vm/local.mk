@@ -67,7 +67,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/pci_msi.c \
 	src/vm/dev/pci_root.c src/vm/dev/pci_root.h \
 	src/vm/dev/ports.c src/vm/dev/ports.h \
-	src/vm/dev/scsi.c src/vm/dev/scsi.h \
+	src/vm/dev/scsi.c src/vm/dev/scsi.h src/vm/dev/scsi_reserve.c src/vm/dev/scsi_reserve.h \
 	src/vm/dev/sd.c src/vm/dev/sd.h \
 	src/vm/dev/sdhci.c src/vm/dev/sdhci.h \
 	src/vm/dev/pl011.c src/vm/dev/pl011.h \

@@ -410,9 +410,12 @@ START_TEST(a_state_of_the_version_before_is_upgraded)
     len = ahci->ops->state_size;
     old = xmalloc(len);
     memcpy(old, ahci->state, len);
-    reg(port_at(0) + 0x14, 1);
-    ck_assert(ahci->ops->upgrade(ahci, 2, old, len) && !ahci->ops->upgrade(ahci, 1, old, len));
-    ck_assert_uint_eq(get(port_at(0) + 0x14), 0x7fffffff & 0xfdc000ff);
+    ck_assert(!ahci->ops->upgrade(ahci, 1, old, len));
+    memset(ahci->state, 0xa5, len);
+    while (len && !ahci->ops->upgrade(ahci, 3, old, len))
+        len--;
+    ck_assert_uint_gt(len, ahci->ops->state_size / 2);
+    ck_assert_uint_eq(get(0x04), 0x80000002); /* what lies before the first of its devices is there */
     free(old);
 }
 END_TEST

@@ -5,6 +5,7 @@
 
 #include "vm/dev/disk_props.h"
 #include "vm/dev/ide.h"
+#include "vm/dev/scsi.h"
 
 enum { R_DATA, R_ERROR, R_COUNT, R_LOW, R_MID, R_HIGH, R_DEVICE, R_STATUS };
 
@@ -1003,6 +1004,22 @@ START_TEST(dma_of_who_may_not_master_the_bus_is_an_error)
 }
 END_TEST
 
+START_TEST(an_older_state_is_upgraded)
+{
+    static uint8_t old[65536];
+    size_t len, size;
+
+    new_ide();
+    size = ide->ops->state_size;
+    ck_assert_uint_le(size, sizeof(old));
+    memcpy(old, ide->state, size);
+    for (len = size; len && !ide->ops->upgrade(ide, 1, old, len); len--)
+        ;
+    ck_assert_uint_eq(size - len, 4 * (sizeof(struct scsi_unit) - SCSI_UNIT_OLD));
+    ck_assert(!ide->ops->upgrade(ide, 2, old, len));
+}
+END_TEST
+
 START_TEST(trim_forgets_what_was_there)
 {
     new_ide();
@@ -1274,6 +1291,7 @@ static void claims(TCase *tc)
     ADD(a_cd_is_read_by_dma);
     ADD(a_cd_tells_capacity_and_table_of_contents);
     ADD(a_tray_opens_unless_it_is_locked);
+    ADD(an_older_state_is_upgraded);
     tcase_add_loop_test(tc, ide_bears_random_accesses, 0, 8);
 }
 

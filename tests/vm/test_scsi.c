@@ -3,6 +3,7 @@
  */
 #include "tests/vm/disk_bench.h"
 
+#include "base/bytes.h"
 #include "base/option_list.h"
 #include "vm/dev/disk_props.h"
 #include "vm/dev/scsi.h"
@@ -156,7 +157,7 @@ START_TEST(a_disk_refuses_what_it_cannot_do)
     ck_assert_uint_eq(u.asc, 0x39);
     ck_assert_int_eq(CMD("\x1a\0\x08\x01\xff"), SCSI_FAILED); /* a subpage */
     ck_assert_int_eq(CMD("\x2f\0\0\0\0\x01\0\0\x01"), SCSI_VERIFY);
-    ck_assert_int_eq(CMD("\x2f\x02\0\0\0\x01\0\0\x01"), SCSI_FAILED); /* with data to compare with */
+    ck_assert_int_eq(CMD("\x2f\x04\0\0\0\x01\0\0\x01"), SCSI_FAILED); /* no such comparison */
     ck_assert_uint_eq(u.asc, 0x24);
     ck_assert_int_eq(CMD("\x41\0\0\0\0\x01\0\0\0"), SCSI_FAILED); /* to the end, */
     ck_assert_int_eq(CMD("\x12\x01\xb0\0\xff"), SCSI_REPLY);        /* which block limits say */
@@ -258,17 +259,30 @@ START_TEST(features_are_told_from_a_number_on_or_one)
     ck_assert_int_eq(CMD("\x46\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
     ck_assert_uint_eq(c.reply[3], c.len - 4);
     ck_assert_uint_eq(c.reply[7], 8);
-    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8 + 12 + 8);
+    ck_assert_uint_eq(c.len, 8 + 12 + 12 + 8 + 8 + 12 + 8 + 8 + 4 + 8);
+    ck_assert_uint_eq(c.reply[8 + 2] & 1, 1);
+    ck_assert(c.reply[8 + 4 + 1] == 0x10 && c.reply[8 + 4 + 2] == 0 && c.reply[8 + 8 + 1] == 8 && c.reply[8 + 8 + 2] == 1);
     ck_assert_int_eq(CMD("\x46\x02\0\x1e\0\0\0\0\xff"), SCSI_REPLY);
     ck_assert_uint_eq(c.len, 16);
     ck_assert_uint_eq(c.reply[9], 0x1e);
     ck_assert_int_eq(CMD("\x46\x02\0\x20\0\0\0\0\xff"), SCSI_REPLY);
     ck_assert_uint_eq(c.len, 8);
-    ck_assert_int_eq(CMD("\x46\0\0\x03\0\0\0\0\xff"), SCSI_REPLY);
-    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8);
+    ck_assert_int_eq(CMD("\x46\0\0\x1e\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8 + 8 + 8 + 4 + 8);
+    ck_assert_uint_eq(c.reply[8 + 2] & 1, 1);
+    ck_assert_uint_eq(c.reply[16 + 2] & 1, 0); /* it is no DVD */
+    ck_assert_int_eq(CMD("\xad\0\0\0\0\0\0\0\x08"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x30);
+    for (unsigned i = 0; i < 3; i++) { /* morphing, power management, time-outs: in every drive */
+        static const char *const one[] = {"\x46\x02\0\x02\0\0\0\0\xff", "\x46\x02\x01\0\0\0\0\0\xff", "\x46\x02\x01\x05\0\0\0\0\xff"};
+
+        ck_assert_int_eq(command(one[i], 9), SCSI_REPLY);
+        ck_assert_uint_eq(c.len, i == 1 ? 12 : 16);
+        ck_assert_uint_eq(c.reply[8 + 2] & 3, 3); /* persistent, current */
+    }
     ck_assert_int_eq(CMD("\x1b\0\0\0\x02"), SCSI_NOTHING); /* eject */
     ck_assert_int_eq(CMD("\x46\x01\0\0\0\0\0\0\xff"), SCSI_REPLY);
-    ck_assert_uint_eq(c.len, 8 + 8 + 12 + 8);
+    ck_assert_uint_eq(c.len, 8 + 12 + 12 + 8 + 8 + 4 + 8);
     ck_assert_uint_eq(c.reply[7], 0);
     ck_assert_int_eq(CMD("\x46\x03\0\0\0\0\0\0\xff"), SCSI_FAILED);
 }
@@ -339,6 +353,209 @@ START_TEST(user_data_of_a_cd_are_read_by_read_cd)
     ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\0\0"), SCSI_NOTHING);
     ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\xf8\0"), SCSI_FAILED);
     ck_assert_int_eq(CMD("\xbe\0\0\0\0\x05\0\0\x02\x10\x01"), SCSI_FAILED); /* a subchannel */
+}
+END_TEST
+
+START_TEST(a_large_disc_is_a_dvd)
+{
+    new_unit(DRIVE_CDROM);
+    drive_insert(d, &(struct drive_insertion){.size = 400000ull * 2048});
+    ck_assert_int_eq(CMD("\0"), SCSI_FAILED); /* attention */
+    ck_assert_int_eq(CMD("\x46\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[7], 0x10);
+    ck_assert(c.reply[8 + 4 + 2] == 1 && c.reply[8 + 8 + 2] == 0);
+    ck_assert_int_eq(CMD("\xad\0\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[1], c.len - 2);
+    ck_assert_uint_eq((uint32_t)get_be(c.reply + 9, 3), 0x30000);
+    ck_assert_uint_eq((uint32_t)get_be(c.reply + 13, 3), 0x30000 + 400000 - 1);
+    ck_assert_int_eq(CMD("\xad\0\0\0\0\0\0\x01\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8);
+    ck_assert_int_eq(CMD("\xad\0\0\0\0\0\0\x03\0\xff"), SCSI_FAILED);
+}
+END_TEST
+
+START_TEST(a_bad_block_is_named_by_sense_data)
+{
+    static const struct drive_fault bad = {.first = 20, .count = 1};
+    uint8_t sense[SCSI_SENSE_BYTES];
+
+    new_disk_bench();
+    d = new_drive("d0", DRIVE_DISK, &bad);
+    scsi_reset(&u);
+    u.attention = 0;
+    ck_assert_uint_eq(scsi_verified(d, &u, 18 * 512, 4 * 512), SCSI_CHECK);
+    scsi_sense(&u, sense);
+    ck_assert_uint_eq(sense[0], 0xf0);
+    ck_assert_uint_eq(get_be32(sense + 3), 20);
+    ck_assert_int_eq(CMD("\x03\x01\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 20);
+    ck_assert_int_eq(memcmp(c.reply, "\x72\x03\x11\0\0\0\0\x0c\0\x0a\x80\0\0\0\0\0\0\0\0\x14", 20), 0);
+    ck_assert_int_eq(CMD("\xf3"), SCSI_FAILED);
+    scsi_sense(&u, sense);
+    ck_assert_uint_eq(sense[0], 0x70); /* which is about no block */
+}
+END_TEST
+
+START_TEST(blocks_are_compared_with_data)
+{
+    uint8_t verify[16] = {0x2f, 2, 0, 0, 0, 5, 0, 0, 2}, one[16] = {0x8f, 6, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 2}, list[1024];
+    uint8_t swap[16] = {0x89, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1}, sense[SCSI_SENSE_BYTES];
+
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(drive_read(d, 5 * 512, list, 1024, NULL), DRIVE_OK);
+    scsi_begin(d, &u, verify, &c);
+    ck_assert_int_eq(c.transfer, SCSI_PARAMETERS);
+    ck_assert_uint_eq(c.len, 1024);
+    ck_assert_uint_eq(scsi_parameters(d, &u, verify, list, 1024), SCSI_GOOD);
+    list[700] ^= 1;
+    ck_assert_uint_eq(scsi_parameters(d, &u, verify, list, 1024), SCSI_CHECK);
+    scsi_sense(&u, sense);
+    ck_assert(sense[2] == SENSE_MISCOMPARE && sense[12] == 0x1d && get_be32(sense + 3) == 700);
+    scsi_begin(d, &u, one, &c); /* one block for all */
+    ck_assert_uint_eq(c.len, 512);
+    ck_assert_uint_eq(scsi_parameters(d, &u, one, list, 512), SCSI_CHECK); /* the second is another */
+    ck_assert_int_eq(CMD("\x2f\x02\0\0\x0f\xff\0\0\x02"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x21);
+    ck_assert_int_eq(CMD("\x12\x01\xb0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[5], 4);
+    memset(list + 512, 0x77, 512);
+    scsi_begin(d, &u, swap, &c);
+    ck_assert_uint_eq(c.len, 1024);
+    list[3] ^= 1;
+    ck_assert_uint_eq(scsi_parameters(d, &u, swap, list, 1024), SCSI_CHECK);
+    scsi_sense(&u, sense);
+    ck_assert_uint_eq(get_be32(sense + 3), 3);
+    ck_assert_int_eq(drive_read(d, 5 * 512, list + 512, 512, NULL), DRIVE_OK);
+    list[3] ^= 1;
+    ck_assert(!memcmp(list, list + 512, 512)); /* nothing was written */
+    memset(list + 512, 0x77, 512);
+    ck_assert_uint_eq(scsi_parameters(d, &u, swap, list, 1024), SCSI_GOOD);
+    ck_assert_int_eq(drive_read(d, 5 * 512, list, 512, NULL), DRIVE_OK);
+    ck_assert(!memcmp(list, list + 512, 512));
+    swap[13] = 5; /* more than block limits say */
+    scsi_begin(d, &u, swap, &c);
+    ck_assert_int_eq(c.transfer, SCSI_FAILED);
+}
+END_TEST
+
+START_TEST(the_write_cache_can_be_turned_off)
+{
+    static const uint8_t select[16] = {0x15, 0x10, 0, 0, 24};
+    uint8_t list[24] = {0, 0, 0, 0, 0x08, 18, 0x00}, pages[] = {0x01, 0x04, 0x08, 0x0a, 0x1c};
+
+    new_unit(DRIVE_DISK);
+    ck_assert_uint_eq(scsi_parameters(d, &u, select, list, 24), SCSI_GOOD);
+    ck_assert_int_eq(CMD("\x1a\0\x08\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[4 + 2], 0);
+    ck_assert_int_eq(CMD("\x1a\0\x88\0\xff"), SCSI_REPLY); /* as it is at first */
+    ck_assert_uint_eq(c.reply[4 + 2], 4);
+    ck_assert_int_eq(CMD("\x1a\0\x48\0\xff"), SCSI_REPLY); /* what can be changed */
+    ck_assert_uint_eq(c.reply[4 + 2], 4);
+    list[4 + 2] = 0x04 | 0x01; /* and nothing else */
+    ck_assert_uint_eq(scsi_parameters(d, &u, select, list, 24), SCSI_CHECK);
+    ck_assert_uint_eq(u.asc, 0x26);
+    list[4] = 0x3f;
+    ck_assert_uint_eq(scsi_parameters(d, &u, select, list, 24), SCSI_CHECK);
+    list[4] = 0x08;
+    list[4 + 2] = 0x04;
+    ck_assert_uint_eq(scsi_parameters(d, &u, select, list, 24), SCSI_GOOD);
+    ck_assert(!u.write_through);
+    for (unsigned i = 0; i < sizeof(pages); i++) { /* each page can be written as it was read */
+        const char sense[] = {0x1a, 0, (char)pages[i], 0, (char)0xff};
+
+        ck_assert_int_eq(command(sense, 5), SCSI_REPLY);
+        ck_assert_uint_eq(c.reply[4], pages[i]);
+        c.reply[0] = 0;
+        ck_assert_uint_eq(scsi_parameters(d, &u, select, c.reply, c.len), SCSI_GOOD);
+    }
+    ck_assert_uint_eq(scsi_parameters(d, &u, select, list, 3), SCSI_CHECK);
+    ck_assert_uint_eq(u.asc, 0x1a);
+}
+END_TEST
+
+START_TEST(a_disk_says_what_commands_and_logs_it_has)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_int_eq(CMD("\xa3\x0c\0\0\0\0\0\0\xff\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(get_be32(c.reply), c.len - 4);
+    for (uint32_t at = 4; at < c.len; at += 8) { /* each of them one that scsi_begin() knows */
+        uint8_t cdb[16] = {c.reply[at], c.reply[at + 3]};
+        struct scsi_command one;
+
+        ck_assert_uint_eq(c.reply[at + 7], cdb[0] < 0x20 ? 6 : cdb[0] < 0x60 ? 10 : cdb[0] < 0xa0 ? 16 : 12);
+        scsi_begin(d, &u, cdb, &one);
+        ck_assert_msg(one.transfer != SCSI_FAILED || u.asc != 0x20, "%02x", cdb[0]);
+    }
+    ck_assert_int_eq(CMD("\xa3\x0c\x01\x93\0\0\0\0\0\xff"), SCSI_REPLY); /* one, with its bytes */
+    ck_assert(c.len == 20 && c.reply[1] == 3 && c.reply[3] == 16 && c.reply[4] == 0x93);
+    ck_assert_int_eq(CMD("\xa3\x0c\x01\xf3\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert(c.len == 4 && c.reply[1] == 1);
+    ck_assert_int_eq(CMD("\xa3\x0c\x01\x9e\0\0\0\0\0\xff"), SCSI_FAILED); /* which has service actions */
+    ck_assert_int_eq(CMD("\xa3\x0c\x03\x9e\0\x10\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[1], 3);
+    ck_assert_int_eq(CMD("\xa3\x0c\x03\x9e\0\x11\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[1], 1);
+    ck_assert_int_eq(CMD("\x4d\0\x40\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply, "\0\0\0\x03\0\x0d\x2f", 7), 0);
+    for (unsigned i = 1; i < 3; i++) {
+        const char sense[] = {0x4d, 0, i == 1 ? 0x4d : 0x6f, 0, 0, 0, 0, 0, (char)0xff};
+
+        ck_assert_int_eq(command(sense, 9), SCSI_REPLY);
+        ck_assert_uint_eq(c.reply[3], c.len - 4);
+    }
+    ck_assert_int_eq(CMD("\x4d\0\x42\0\0\0\0\0\xff"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x24);
+}
+END_TEST
+
+/* PERSISTENT RESERVE OUT: its status. */
+static uint8_t reserve(uint8_t action, uint8_t type, uint64_t key, uint64_t next)
+{
+    const uint8_t cdb[16] = {0x5f, action, type, 0, 0, 0, 0, 0, 24};
+    uint8_t list[24] = {0};
+
+    put_be64(list, key);
+    put_be64(list + 8, next);
+    scsi_begin(d, &u, cdb, &c);
+    ck_assert_int_eq(c.transfer, SCSI_PARAMETERS);
+    ck_assert_uint_eq(c.len, 24);
+    return scsi_parameters(d, &u, cdb, list, 24);
+}
+
+START_TEST(who_has_registered_may_reserve)
+{
+    new_unit(DRIVE_DISK);
+    ck_assert_uint_eq(reserve(1, 3, 0, 0), SCSI_CONFLICT);
+    ck_assert_uint_eq(reserve(0, 0, 5, 7), SCSI_CONFLICT);
+    ck_assert_uint_eq(reserve(0, 0, 0, 0x1122), SCSI_GOOD);
+    ck_assert_int_eq(CMD("\x5e\0\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply, "\0\0\0\1\0\0\0\x08\0\0\0\0\0\0\x11\x22", 16), 0);
+    ck_assert_uint_eq(c.len, 16);
+    ck_assert_uint_eq(reserve(1, 2, 0x1122, 0), SCSI_CHECK); /* no such type */
+    ck_assert_uint_eq(reserve(1, 5, 0x1122, 0), SCSI_GOOD);
+    ck_assert_uint_eq(reserve(1, 5, 0x1122, 0), SCSI_GOOD);
+    ck_assert_uint_eq(reserve(1, 3, 0x1122, 0), SCSI_CONFLICT);
+    ck_assert_int_eq(CMD("\x5e\x01\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert(c.len == 24 && c.reply[7] == 16 && c.reply[15] == 0x22 && c.reply[21] == 5);
+    scsi_reset(&u); /* which it outlives */
+    u.attention = 0;
+    ck_assert_uint_eq(reserve(2, 3, 0x1122, 0), SCSI_CHECK); /* of another type */
+    ck_assert_uint_eq(u.ascq, 4);
+    ck_assert_uint_eq(reserve(4, 3, 0x1122, 0x1122), SCSI_GOOD);
+    ck_assert_uint_eq(u.reservation, 3);
+    ck_assert_uint_eq(reserve(4, 3, 0x1122, 0x99), SCSI_CONFLICT);
+    ck_assert_uint_eq(reserve(2, 3, 0x1122, 0), SCSI_GOOD);
+    ck_assert_int_eq(CMD("\x5e\x01\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_uint_eq(c.len, 8);
+    ck_assert_uint_eq(reserve(6, 0, 0x77, 0x33), SCSI_GOOD); /* whatever the key was */
+    ck_assert_uint_eq(reserve(1, 1, 0x33, 0), SCSI_GOOD);
+    ck_assert_uint_eq(reserve(3, 0, 0x33, 0), SCSI_GOOD);
+    ck_assert(!u.registered && !u.reservation);
+    ck_assert_int_eq(CMD("\x5e\x02\0\0\0\0\0\0\xff"), SCSI_REPLY);
+    ck_assert_int_eq(memcmp(c.reply, "\0\x08\0\x80\xea\x01\0\0", 8), 0);
+    ck_assert_int_eq(CMD("\x5e\x03\0\0\0\0\0\0\xff"), SCSI_FAILED);
+    ck_assert_int_eq(CMD("\x5f\0\0\0\0\0\0\0\x17"), SCSI_FAILED);
+    ck_assert_uint_eq(u.asc, 0x1a);
 }
 END_TEST
 
@@ -461,6 +678,22 @@ static unsigned send(unsigned target, const char *cdb, size_t len, uint32_t in)
 }
 
 #define SEND(target, text, in) send(target, text, sizeof(text) - 1, in)
+
+/* What an older layout had is there. */
+START_TEST(an_adapters_older_state_is_upgraded)
+{
+    static uint8_t old[65536];
+    size_t len, size;
+
+    new_adapter();
+    size = adapter->ops->state_size;
+    ck_assert_uint_le(size, sizeof(old));
+    memcpy(old, adapter->state, size);
+    for (len = size; len && !adapter->ops->upgrade(adapter, 0, old, len); len--)
+        ;
+    ck_assert_uint_eq(size - len, 8 * (sizeof(struct scsi_unit) - SCSI_UNIT_OLD));
+}
+END_TEST
 
 START_TEST(commands_reach_their_targets)
 {
@@ -665,6 +898,13 @@ static void claims(TCase *tc)
     tcase_add_loop_test(tc, units_bear_random_commands, 0, 4);
     ADD(commands_reach_their_targets);
     ADD(watchpoints_see_what_it_moves);
+    ADD(a_large_disc_is_a_dvd);
+    ADD(a_bad_block_is_named_by_sense_data);
+    ADD(blocks_are_compared_with_data);
+    ADD(the_write_cache_can_be_turned_off);
+    ADD(a_disk_says_what_commands_and_logs_it_has);
+    ADD(who_has_registered_may_reserve);
+    ADD(an_adapters_older_state_is_upgraded);
     tcase_add_loop_test(tc, the_adapter_bears_random_requests, 0, 4);
 }
 

@@ -390,9 +390,10 @@ static void packet(struct ahci *a, unsigned n, struct slot *s)
     case SCSI_READ:
         moved = move_sectors(a, d, s, c.offset, c.len, true, &status);
         result = scsi_end(&u->scsi, status);
+        scsi_failed_at(d, &u->scsi, c.offset + moved);
         break;
     case SCSI_VERIFY:
-        result = scsi_end(&u->scsi, drive_verify(d, c.offset, c.len, NULL));
+        result = scsi_verified(d, &u->scsi, c.offset, c.len);
         break;
     case SCSI_PARAMETERS:
         wanted = c.len < sizeof(list) ? c.len : sizeof(list);
@@ -1088,19 +1089,29 @@ static bool ahci_possible(const struct device *dev)
     return true;
 }
 
-/* Version 2 took the first slot that waited, always. */
+/* Version 2 took the first slot that waited, always; its units and version 3's were as ata_unit_of_old() knows them. */
 static bool ahci_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
-    if (version != 2 || len != sizeof(struct ahci_state))
+    struct ahci_state *s = dev->state;
+    size_t head = offsetof(struct ahci_state, port), tail = sizeof(s->port[0]) - sizeof(s->port[0].unit);
+    const uint8_t *from = (const uint8_t *)old + head;
+    size_t unit = sizeof(struct ata_unit) - sizeof(struct scsi_unit) + SCSI_UNIT_OLD;
+
+    if ((version != 2 && version != 3) || len != head + PORTS * (unit + tail))
         return false;
-    memcpy(dev->state, old, len);
+    memcpy(s, old, head);
+    for (unsigned n = 0; n < PORTS; n++) {
+        from += ata_unit_of_old(&s->port[n].unit, from);
+        memcpy((uint8_t *)&s->port[n] + sizeof(s->port[n].unit), from, tail);
+        from += tail;
+    }
     return true;
 }
 
 static const struct device_ops ahci_ops = {
     .name = "ich9-ahci",
     .state_size = sizeof(struct ahci_state),
-    .state_version = 3,
+    .state_version = 4,
     .upgrade = ahci_upgrade,
     .possible = ahci_possible,
     .reset = ahci_reset,

@@ -695,6 +695,16 @@ void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t
         ata_abort(u);
 }
 
+size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old)
+{
+    size_t head = offsetof(struct ata_unit, scsi), tail = sizeof(*u) - offsetof(struct ata_unit, heads), unit;
+
+    memcpy(u, old, head);
+    unit = scsi_unit_of_old(&u->scsi, old + head);
+    memcpy(&u->heads, old + head + unit, tail);
+    return head + unit + tail;
+}
+
 bool ata_possible(const struct ata_unit *u)
 {
     return u->work.kind < ATA_KINDS && u->work.block <= MULTIPLE_MOST && u->work.sectors <= 0x10000 &&

@@ -107,6 +107,8 @@ void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint
 void ata_abort(struct ata_unit *u);
 /* The list of a DATA SET MANAGEMENT command. */
 void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t len);
+/* From what such a struct was while its SCSI unit was as scsi_unit_of_old() knows it; returns how many bytes that were. */
+size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old);
 /* For `possible`: can the channel's code live with it? */
 bool ata_possible(const struct ata_unit *u);
 

@@ -347,15 +347,18 @@ static void packet_piece(const struct port *p)
 {
     struct ide_channel *c = p->c;
     struct ata_unit *u = unit_of(p);
-    uint64_t n = byte_limit(u), before = 0;
+    uint64_t n = byte_limit(u), before = 0, done = 0;
     enum drive_status status = DRIVE_OK;
 
     n = n < BUFFER_BYTES ? n : BUFFER_BYTES;
     n = n < c->packet_left ? n : c->packet_left;
     if (c->packet == SCSI_READ)
-        status = drive_read(drive_of(p), c->packet_at, c->buffer, n, NULL);
+        status = drive_read(drive_of(p), c->packet_at, c->buffer, n, &done);
     if (status != DRIVE_OK) {
-        packet_end(p, scsi_end(&u->scsi, status));
+        uint8_t result = scsi_end(&u->scsi, status);
+
+        scsi_failed_at(drive_of(p), &u->scsi, c->packet_at + done);
+        packet_end(p, result);
         return;
     }
     u->task.count[0] = c->packet == SCSI_PARAMETERS ? 0 : REASON_INPUT;
@@ -386,6 +389,7 @@ static void dma_packet(const struct port *p)
             return;
         }
         result = scsi_end(&u->scsi, status);
+        scsi_failed_at(drive_of(p), &u->scsi, c->packet_at);
     } else if (move(p, &prd, c->buffer, (uint32_t)c->packet_left, c->packet == SCSI_REPLY) < c->packet_left) {
         dma_short(p);
         return;
@@ -556,10 +560,7 @@ static void phase_over(const struct port *p)
     struct ide_channel *c = p->c;
 
     if (c->packet == SCSI_VERIFY || c->packet == SCSI_FLUSH) {
-        enum drive_status status =
-            c->packet == SCSI_VERIFY ? drive_verify(drive_of(p), c->packet_at, c->packet_left, NULL) : DRIVE_OK;
-
-        packet_end(p, scsi_end(&u->scsi, status));
+        packet_end(p, c->packet == SCSI_VERIFY ? scsi_verified(drive_of(p), &u->scsi, c->packet_at, c->packet_left) : SCSI_GOOD);
     } else if (c->packet != NO_PACKET) {
         if (u->work.dma)
             dma_packet(p);
@@ -987,10 +988,31 @@ static bool ide_possible(const struct device *dev)
     return channel_possible(dev, 0) && channel_possible(dev, 1);
 }
 
+/* Version 1 had devices as ata_unit_of_old() knows them. */
+static bool ide_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    struct ide_state *s = dev->state;
+    size_t head = offsetof(struct ide_state, channel), tail = sizeof(s->channel[0]) - sizeof(s->channel[0].unit);
+    size_t unit = sizeof(struct ata_unit) - sizeof(struct scsi_unit) + SCSI_UNIT_OLD;
+    const uint8_t *from = (const uint8_t *)old + head;
+
+    if (version != 1 || len != head + IDE_CHANNELS * (2 * unit + tail))
+        return false;
+    memcpy(s, old, head);
+    for (unsigned n = 0; n < IDE_CHANNELS; n++) {
+        for (unsigned i = 0; i < 2; i++)
+            from += ata_unit_of_old(&s->channel[n].unit[i], from);
+        memcpy((uint8_t *)&s->channel[n] + sizeof(s->channel[n].unit), from, tail);
+        from += tail;
+    }
+    return true;
+}
+
 const struct device_ops ide_ops = {
     .name = "ide",
     .state_size = sizeof(struct ide_state),
-    .state_version = 1,
+    .state_version = 2,
+    .upgrade = ide_upgrade,
     .calm_reads = true,
     .possible = ide_possible,
     .reset = ide_reset,

@@ -2,10 +2,10 @@
  * SCSI logical units: direct access (SBC-3) and CD-ROM (MMC-5, INCITS 360), with the commands that
  * all devices have (SPC-3).
  *
- * Not modelled: persistent reservations, COMPARE AND WRITE, protection information, audio, writing CDs, what a sector holds beside
+ * Reservations are scsi_reserve.c's. Not modelled: protection information, audio, writing CDs, what a sector holds beside
  * user data; failures are told in fixed format. Other commands end in INVALID COMMAND OPERATION CODE.
  *
- * To add a command: its case in any_command(), disk_command() or cd_command().
+ * To add a command: its case in any_command(), disk_command() or cd_command(), and its line in known[].
  */
 #include "vm/dev/scsi.h"
 
@@ -14,11 +14,13 @@
 
 #include "base/bytes.h"
 #include "vm/dev/disk_props.h"
+#include "vm/dev/scsi_reserve.h"
 
 enum {
     TEST_UNIT_READY = 0x00, REQUEST_SENSE = 0x03, READ_6 = 0x08, WRITE_6 = 0x0a, SEEK_6 = 0x0b, INQUIRY = 0x12,
     MODE_SELECT_6 = 0x15, MODE_SENSE_6 = 0x1a, START_STOP = 0x1b, SEND_DIAGNOSTIC = 0x1d, PREVENT_REMOVAL = 0x1e, READ_CAPACITY = 0x25,
     READ_10 = 0x28, WRITE_10 = 0x2a, SEEK_10 = 0x2b, WRITE_VERIFY_10 = 0x2e, VERIFY_10 = 0x2f, SYNCHRONIZE_10 = 0x35,
+    LOG_SENSE = 0x4d, PERSISTENT_IN = 0x5e, PERSISTENT_OUT = 0x5f, COMPARE_AND_WRITE = 0x89, MAINTENANCE_IN = 0xa3, READ_DVD = 0xad,
     WRITE_SAME_10 = 0x41, UNMAP = 0x42, READ_SUBCHANNEL = 0x42, READ_TOC = 0x43, GET_CONFIGURATION = 0x46,
     GET_EVENT = 0x4a, READ_DISC_INFO = 0x51, READ_TRACK_INFO = 0x52, MODE_SELECT_10 = 0x55, MODE_SENSE_10 = 0x5a,
     READ_16 = 0x88, WRITE_16 = 0x8a, WRITE_VERIFY_16 = 0x8e, VERIFY_16 = 0x8f, SYNCHRONIZE_16 = 0x91, WRITE_SAME_16 = 0x93,
@@ -27,6 +29,8 @@ enum {
 };
 
 #define ASC_LIST_LENGTH    0x1au
+#define ASC_MISCOMPARE     0x1du
+#define ASC_INVALID_PARAMETER 0x26u
 #define ASC_INVALID_OPCODE 0x20u
 #define ASC_LBA_RANGE      0x21u
 #define ASC_INVALID_FIELD  0x24u
@@ -41,6 +45,9 @@ enum {
 enum { EVENT_NEW_MEDIUM = 2, EVENT_REMOVAL = 3 };
 
 #define PROFILE_CDROM  0x0008u
+#define PROFILE_DVD    0x0010u
+#define CD_MOST        (80u * 60 * 75) /* blocks: what is larger is a DVD */
+#define COMPARE_MOST   4096u /* bytes that come to be compared */
 #define LEAD_OUT       0xaau
 #define UNMAP_MOST     256u /* block descriptors of an UNMAP */
 #define SAME_MOST      0x10000u /* blocks of a WRITE SAME */
@@ -49,8 +56,22 @@ enum { EVENT_NEW_MEDIUM = 2, EVENT_REMOVAL = 3 };
 
 void scsi_reset(struct scsi_unit *u)
 {
+    const struct scsi_unit was = *u;
+
     memset(u, 0, sizeof(*u));
+    u->registered = was.registered;
+    u->generation = was.generation;
+    u->reservation = was.reservation;
     u->attention = ASC_POWER_ON;
+}
+
+size_t scsi_unit_of_old(struct scsi_unit *u, const uint8_t *old)
+{
+    _Static_assert(SCSI_UNIT_OLD == offsetof(struct scsi_unit, information), "what was there stays where it was");
+    memset(u, 0, sizeof(*u));
+    memcpy(u, old, SCSI_UNIT_OLD);
+    u->informed = u->write_through = 0; /* they were reserved */
+    return SCSI_UNIT_OLD;
 }
 
 uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq)
@@ -58,7 +79,20 @@ uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq)
     u->key = key;
     u->asc = asc;
     u->ascq = ascq;
+    u->informed = 0;
     return SCSI_CHECK;
+}
+
+static void inform(struct scsi_unit *u, uint64_t information)
+{
+    u->informed = 1;
+    u->information = information;
+}
+
+void scsi_failed_at(const struct drive *d, struct scsi_unit *u, uint64_t at)
+{
+    if (u->key == SENSE_MEDIUM)
+        inform(u, at / d->c.sector_size);
 }
 
 uint8_t scsi_end(struct scsi_unit *u, enum drive_status status)
@@ -77,6 +111,15 @@ uint8_t scsi_end_write(struct scsi_unit *u, enum drive_status status)
     return status == DRIVE_BAD_SECTOR ? scsi_fail(u, SENSE_MEDIUM, ASC_WRITE_ERROR, 0) : scsi_end(u, status);
 }
 
+uint8_t scsi_verified(struct drive *d, struct scsi_unit *u, uint64_t offset, uint64_t len)
+{
+    uint64_t good = 0;
+    uint8_t result = scsi_end(u, drive_verify(d, offset, len, &good));
+
+    scsi_failed_at(d, u, offset + good);
+    return result;
+}
+
 void scsi_sense(const struct scsi_unit *u, uint8_t *out)
 {
     memset(out, 0, SCSI_SENSE_BYTES);
@@ -85,6 +128,10 @@ void scsi_sense(const struct scsi_unit *u, uint8_t *out)
     out[7] = SCSI_SENSE_BYTES - 8;
     out[12] = u->asc;
     out[13] = u->ascq;
+    if (u->informed && u->information <= 0xffffffffu) {
+        out[0] |= 0x80u;
+        put_be32(out + 3, (uint32_t)u->information);
+    }
 }
 
 /* ---- replies ---- */
@@ -169,6 +216,7 @@ static bool vital_data(const struct drive *d, uint8_t page, uint8_t *r, uint64_t
     case 0xb0: /* block limits */
         n = 60;
         r[4] = 1;                     /* a WRITE SAME of 0 blocks is none to the end */
+        r[5] = (uint8_t)(COMPARE_MOST / 2 / d->c.sector_size > 255 ? 255 : COMPARE_MOST / 2 / d->c.sector_size); /* COMPARE AND WRITE */
         put_be16(r + 6, d->identity.min_io);
         put_be32(r + 12, d->identity.opt_io);
         put_be32(r + 20, 0x7fffffff); /* LBAs of an UNMAP */
@@ -223,35 +271,83 @@ static void inquiry(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, st
     reply(c, len, get_be16(cdb + 3));
 }
 
-/* Mode pages of a disk or CD-ROM; returns their length. */
-static size_t mode_pages(const struct drive *d, uint8_t page, uint8_t *r)
+/* Begin a mode page: its bytes behind the head. */
+static uint8_t *mode_page(uint8_t *r, size_t *n, uint8_t page, uint8_t len)
+{
+    uint8_t *p = r + *n;
+
+    p[0] = page;
+    p[1] = len;
+    *n += 2u + len;
+    return p;
+}
+
+static bool wants(uint8_t asked, uint8_t page)
+{
+    return asked == page || asked == 0x3f;
+}
+
+/* Those of a disk (SBC-3, 6.5; SPC-3, 7.4). */
+static void disk_mode_pages(const struct drive *d, bool cached, uint8_t page, uint8_t *r, size_t *n)
+{
+    struct drive_geometry g = drive_geometry(d);
+    uint8_t *p;
+
+    if (wants(page, 0x04)) { /* rigid disk geometry */
+        p = mode_page(r, n, 0x04, 22);
+        put_be(p + 2, g.cylinders, 3);
+        p[5] = (uint8_t)g.heads;
+        put_be16(p + 20, d->identity.rotation_rate > 1 ? d->identity.rotation_rate : 0);
+    }
+    if (wants(page, 0x08)) /* caching: a write cache */
+        mode_page(r, n, 0x08, 18)[2] = cached ? 0x04 : 0;
+    if (wants(page, 0x0a)) { /* control: commands in any order */
+        p = mode_page(r, n, 0x0a, 10);
+        p[3] = 0x10;
+        put_be16(p + 8, 0xffff); /* how long it is busy at most is not said */
+    }
+    if (wants(page, 0x1c)) /* informational exceptions: none are told by themselves */
+        mode_page(r, n, 0x1c, 10)[2] = 0x08;
+}
+
+/* Mode pages of a disk or CD-ROM; returns their length. `cached`: as a write cache has them that is on. */
+static size_t mode_pages(const struct drive *d, bool cached, uint8_t page, uint8_t *r)
 {
     size_t n = 0;
+    uint8_t *p;
 
-    if (page == 0x01 || page == 0x3f) { /* error recovery */
-        r[n] = 0x01;
-        r[n + 1] = is_cd(d) ? 6 : 10;
-        n += 2u + r[n + 1];
+    if (wants(page, 0x01)) /* error recovery */
+        mode_page(r, &n, 0x01, is_cd(d) ? 6 : 10);
+    if (!is_cd(d))
+        disk_mode_pages(d, cached, page, r, &n);
+    if (is_cd(d) && wants(page, 0x1a)) /* power condition: none by itself */
+        mode_page(r, &n, 0x1a, 10);
+    if (is_cd(d) && wants(page, 0x1d)) { /* time-out and protect */
+        p = mode_page(r, &n, 0x1d, 8);
+        put_be16(p + 6, 60);
+        put_be16(p + 8, 60);
     }
-    if ((page == 0x08 || page == 0x3f) && !is_cd(d)) { /* caching: a write cache */
-        r[n] = 0x08;
-        r[n + 1] = 18;
-        r[n + 2] = 0x04;
-        n += 20;
-    }
-    if ((page == 0x2a || page == 0x3f) && is_cd(d)) { /* capabilities (MMC-3) */
-        r[n] = 0x2a;
-        r[n + 1] = 20;
-        r[n + 2] = 0x3b;      /* reads CD-R, CD-RW, DVD */
-        r[n + 4] = 0x70;      /* mode 2 form 1 and 2, multisession */
-        r[n + 6] = 0x29;      /* a tray that locks and ejects */
-        put_be16(r + n + 8, 706); /* kB/s */
-        put_be16(r + n + 10, 2);
-        put_be16(r + n + 12, 512);
-        put_be16(r + n + 14, 706);
-        n += 22;
+    if (is_cd(d) && wants(page, 0x2a)) { /* capabilities (MMC-3) */
+        p = mode_page(r, &n, 0x2a, 20);
+        p[2] = 0x3b;      /* reads CD-R, CD-RW, DVD */
+        p[4] = 0x70;      /* mode 2 form 1 and 2, multisession */
+        p[6] = 0x29;      /* a tray that locks and ejects */
+        put_be16(p + 8, 706); /* kB/s */
+        put_be16(p + 10, 2);
+        put_be16(p + 12, 512);
+        put_be16(p + 14, 706);
     }
     return n;
+}
+
+/* Of a page that was made: only these bits of it can be set. */
+static void only_changeable(uint8_t *page)
+{
+    bool caching = page[0] == 0x08;
+
+    memset(page + 2, 0, page[1]);
+    if (caching)
+        page[2] = 0x04;
 }
 
 static void mode_sense(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -264,14 +360,14 @@ static void mode_sense(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
         fail(u, c, SENSE_ILLEGAL, ASC_NOT_SAVED);
         return;
     }
-    n = mode_pages(d, page, c->reply + header);
+    n = mode_pages(d, (cdb[2] & 0xc0u) == 0x80 || !u->write_through, page, c->reply + header);
     if ((cdb[3] && cdb[3] != 0xff) || (!n && page != 0x3f && page != 0)) { /* there are no subpages */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
-    if ((cdb[2] & 0xc0u) == 0x40) /* changeable values: none */
+    if ((cdb[2] & 0xc0u) == 0x40)
         for (size_t at = header; at < header + n; at += 2u + c->reply[at + 1])
-            memset(c->reply + at + 2, 0, c->reply[at + 1]);
+            only_changeable(c->reply + at);
     n += header;
     if (ten) {
         put_be16(c->reply, (uint32_t)(n - 2));
@@ -335,13 +431,43 @@ static uint64_t cdb_count(const uint8_t *cdb)
     return cdb[0] >> 5 == 4 ? get_be32(cdb + 10) : cdb[0] >> 5 == 5 ? get_be32(cdb + 6) : get_be16(cdb + 7);
 }
 
-/* VERIFY: of the medium only, without data to compare it with. */
+/* Data come, to be compared with blocks that the command names: `bytes` of them. */
+static void compare(struct drive *d, struct scsi_unit *u, struct scsi_command *c, uint64_t lba, uint64_t count, uint64_t bytes)
+{
+    range(d, u, c, SCSI_READ, lba, count);
+    if (c->transfer != SCSI_READ)
+        return;
+    if (bytes > COMPARE_MOST || count > SAME_MOST) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    c->transfer = SCSI_PARAMETERS;
+    c->len = bytes;
+}
+
+/* VERIFY: of the medium, or with data that it is compared with: as many, or (BYTCHK 3) a block for all (SBC-3, 5.29). */
 static void verify(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
-    if (cdb[1] & 0x06u)
+    unsigned by = cdb[1] >> 1 & 3u;
+    uint64_t count = cdb_count(cdb);
+
+    if (by == 0)
+        range(d, u, c, SCSI_VERIFY, cdb_lba(cdb), count);
+    else if (by == 2 || is_cd(d))
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
     else
-        range(d, u, c, SCSI_VERIFY, cdb_lba(cdb), cdb_count(cdb));
+        compare(d, u, c, cdb_lba(cdb), count, (by == 1 ? count : 1) * d->c.sector_size);
+}
+
+/* COMPARE AND WRITE (SBC-3, 5.2): blocks as they are to be found, and what is to be written then. */
+static void compare_and_write(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    if (cdb[1] & 0xe0u)
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+    else if (d->c.read_only)
+        fail(u, c, SENSE_PROTECT, ASC_PROTECTED);
+    else
+        compare(d, u, c, get_be64(cdb + 2), cdb[13], 2ull * cdb[13] * d->c.sector_size);
 }
 
 /* All is flushed, whatever part is named; but it is a part of the disk (SBC-3, 5.18). */
@@ -407,6 +533,9 @@ static void disk_command(struct drive *d, struct scsi_unit *u, const uint8_t *cd
         break;
     case VERIFY_16:
         verify(d, u, cdb, c);
+        break;
+    case COMPARE_AND_WRITE:
+        compare_and_write(d, u, cdb, c);
         break;
     case SYNCHRONIZE_10: case SYNCHRONIZE_16:
         synchronize(d, u, cdb, c);
@@ -500,19 +629,40 @@ static void read_toc(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, s
     reply(c, (uint64_t)(p - r), get_be16(cdb + 7));
 }
 
+static uint16_t profile(const struct drive *d, const struct scsi_unit *u)
+{
+    return !medium_there(d, u) ? 0 : drive_sectors(d) > CD_MOST ? PROFILE_DVD : PROFILE_CDROM;
+}
+
+/* Is a feature current: does it do something now, with what is in the drive? */
+static bool feature_is_current(const struct drive *d, const struct scsi_unit *u, unsigned number)
+{
+    switch (number) {
+    case 0x1e: return profile(d, u) == PROFILE_CDROM;
+    case 0x1f: return profile(d, u) == PROFILE_DVD;
+    case 0x10: return medium_there(d, u);
+    default:   return true;
+    }
+}
+
 /* Features from a number on: all, those that are current (all but what a medium is for, without one), or that one. */
 static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     static const uint8_t features[] = {
-        0x00, 0x00, 0x03, 0x04, 0x00, PROFILE_CDROM, 0x01, 0x00,                      /* profile list */
+        0x00, 0x00, 0x03, 0x08, 0x00, PROFILE_DVD, 0x00, 0x00, 0x00, PROFILE_CDROM, 0x00, 0x00, /* profile list */
         0x00, 0x01, 0x0b, 0x08, 0x00, 0x00, 0x00, 0x02, 0x01, 0x00, 0x00, 0x00,       /* core: ATAPI */
+        0x00, 0x02, 0x07, 0x04, 0x02, 0x00, 0x00, 0x00,                               /* morphing: no asynchronous events */
         0x00, 0x03, 0x07, 0x04, 0x29, 0x00, 0x00, 0x00,                               /* removable medium */
         0x00, 0x10, 0x01, 0x08, 0x00, 0x00, 0x08, 0x00, 0x00, 0x01, 0x00, 0x00,       /* random readable */
         0x00, 0x1e, 0x05, 0x04, 0x00, 0x00, 0x00, 0x00,                               /* CD read */
+        0x00, 0x1f, 0x09, 0x04, 0x00, 0x00, 0x00, 0x00,                               /* DVD read */
+        0x01, 0x00, 0x03, 0x00,                                                       /* power management */
+        0x01, 0x05, 0x07, 0x04, 0x00, 0x00, 0x00, 0x00,                               /* time-outs */
     };
     enum { ALL, CURRENT, ONE_FEATURE };
     unsigned which = cdb[1] & 3u, from = get_be16(cdb + 2), number;
-    bool medium = medium_there(d, u), current;
+    uint16_t now = profile(d, u);
+    bool current;
     uint8_t *p = c->reply + 8;
 
     if (which > ONE_FEATURE) {
@@ -521,18 +671,18 @@ static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_
     }
     for (const uint8_t *f = features; f < features + sizeof(features); f += 4u + f[3]) {
         number = get_be16(f);
-        current = medium || number < 0x10;
+        current = feature_is_current(d, u, number);
         if (which == ONE_FEATURE ? number != from : number < from || (which == CURRENT && !current))
             continue;
         memcpy(p, f, 4u + f[3]);
         if (!current)
             p[2] &= 0xfeu;
-        if (!medium && number == 0)
-            p[6] = 0; /* nor is the profile */
+        if (number == 0) /* each profile says whether it is the current one */
+            p[now == PROFILE_DVD ? 6 : 10] = now != 0;
         p += 4u + f[3];
     }
     put_be32(c->reply, (uint32_t)(p - c->reply - 4));
-    put_be16(c->reply + 6, medium ? PROFILE_CDROM : 0);
+    put_be16(c->reply + 6, now);
     reply(c, (uint64_t)(p - c->reply), get_be16(cdb + 7));
 }
 
@@ -609,6 +759,33 @@ static void subchannel(struct scsi_command *c, const uint8_t *cdb)
     reply(c, 4, get_be16(cdb + 7));
 }
 
+/* READ DVD STRUCTURE: of layer 0 the physical format, copyright (none), the manufacturer's (nothing) (MMC-5, 6.22). */
+static void dvd_structure(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    static const uint8_t lens[] = {[0] = 17, [1] = 4, [4] = 0};
+    uint8_t format = cdb[7], *r = c->reply;
+    uint32_t last = 0x30000u + (uint32_t)drive_sectors(d) - 1;
+
+    if (profile(d, u) != PROFILE_DVD) {
+        scsi_fail(u, SENSE_ILLEGAL, 0x30, 0x02); /* a medium that has no such thing */
+        c->transfer = SCSI_FAILED;
+        return;
+    }
+    if (cdb[6] || (format != 0 && format != 1 && format != 4)) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    put_be16(r, format == 4 ? 2050 : 2u + lens[format] + (format == 0 ? 3 : 0));
+    if (format == 0) {
+        r[4] = 0x01;                /* DVD-ROM, version 1 */
+        r[5] = 0x0f;                /* 120 mm, rate not said */
+        r[6] = 0x01;                /* one layer, embossed */
+        put_be(r + 9, 0x30000, 3);  /* where data begin and end */
+        put_be(r + 13, last, 3);
+    }
+    reply(c, format == 4 ? SCSI_REPLY_BYTES : 4u + lens[format] + (format == 0 ? 3 : 0), get_be16(cdb + 8));
+}
+
 static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     switch (cdb[0]) {
@@ -623,6 +800,9 @@ static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb,
         break;
     case READ_DISC_INFO:
         disc_information(u, c, cdb);
+        break;
+    case READ_DVD:
+        dvd_structure(d, u, cdb, c);
         break;
     case READ_TRACK_INFO:
         track_information(d, u, c, cdb);
@@ -669,15 +849,21 @@ static void request_sense(struct scsi_unit *u, const uint8_t *cdb, struct scsi_c
         c->reply[1] = u->key;
         c->reply[2] = u->asc;
         c->reply[3] = u->ascq;
-        reply(c, 8, cdb[4]);
+        if (u->informed) { /* a descriptor (SPC-3, 4.5.2.2) */
+            c->reply[7] = 12;
+            c->reply[9] = 10;
+            c->reply[10] = 0x80;
+            put_be64(c->reply + 12, u->information);
+        }
+        reply(c, u->informed ? 20 : 8, cdb[4]);
     } else {
         scsi_sense(u, c->reply);
         reply(c, SCSI_SENSE_BYTES, cdb[4]);
     }
-    u->key = u->asc = u->ascq = 0;
+    u->key = u->asc = u->ascq = u->informed = 0;
 }
 
-/* Parameters: taken, without effect; but nothing is saved. */
+/* Parameters: nothing is saved. */
 static void mode_select(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
     if (cdb[1] & 1u) {
@@ -703,6 +889,124 @@ static void send_diagnostic(struct scsi_unit *u, const uint8_t *cdb, struct scsi
 {
     if ((cdb[1] & 0xe0u) || get_be16(cdb + 3))
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+}
+
+/* LOG SENSE (SPC-3, 6.6 and 7.2): which pages there are, the temperature, informational exceptions. */
+static void log_sense(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    uint8_t *r = c->reply;
+    uint32_t n = 0;
+
+    if ((cdb[1] & 1u) || cdb[3] || get_be16(cdb + 5)) { /* saved; a subpage; from a parameter on */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    r[0] = cdb[2] & 0x3fu;
+    switch (r[0]) {
+    case 0x00:
+        r[5] = 0x0d;
+        r[6] = 0x2f;
+        n = 3;
+        break;
+    case 0x0d: /* as it is, and what it may be at most, in degrees Celsius */
+        memcpy(r + 4, "\x00\x00\x03\x02\x00\x1e\x00\x01\x03\x02\x00\x3c", 12);
+        n = 12;
+        break;
+    case 0x2f: /* none; the temperature */
+        memcpy(r + 4, "\x00\x00\x03\x04\x00\x00\x1e\x00", 8);
+        n = 8;
+        break;
+    default:
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    put_be16(r + 2, n);
+    reply(c, 4 + n, get_be16(cdb + 7));
+}
+
+/* Commands of disks: REPORT SUPPORTED OPERATION CODES tells of them. `action`: service action plus one; 0: there are none. */
+static const struct {
+    uint8_t code, action;
+} known[] = {
+    {TEST_UNIT_READY, 0}, {REQUEST_SENSE, 0}, {READ_6, 0}, {WRITE_6, 0}, {SEEK_6, 0}, {INQUIRY, 0}, {MODE_SELECT_6, 0},
+    {MODE_SENSE_6, 0}, {START_STOP, 0}, {SEND_DIAGNOSTIC, 0}, {PREVENT_REMOVAL, 0}, {READ_CAPACITY, 0}, {READ_10, 0}, {WRITE_10, 0},
+    {SEEK_10, 0}, {WRITE_VERIFY_10, 0}, {VERIFY_10, 0}, {SYNCHRONIZE_10, 0}, {WRITE_SAME_10, 0}, {UNMAP, 0}, {LOG_SENSE, 0},
+    {MODE_SELECT_10, 0}, {MODE_SENSE_10, 0}, {PERSISTENT_IN, 1}, {PERSISTENT_IN, 2}, {PERSISTENT_IN, 3}, {PERSISTENT_OUT, 1},
+    {PERSISTENT_OUT, 2}, {PERSISTENT_OUT, 3}, {PERSISTENT_OUT, 4}, {PERSISTENT_OUT, 5}, {PERSISTENT_OUT, 7}, {READ_16, 0},
+    {COMPARE_AND_WRITE, 0}, {WRITE_16, 0}, {WRITE_VERIFY_16, 0}, {VERIFY_16, 0}, {SYNCHRONIZE_16, 0}, {WRITE_SAME_16, 0},
+    {SERVICE_IN_16, 0x11}, {REPORT_LUNS, 0}, {MAINTENANCE_IN, 0x0d}, {READ_12, 0}, {WRITE_12, 0}, {WRITE_VERIFY_12, 0}, {VERIFY_12, 0},
+};
+
+static uint8_t cdb_bytes(uint8_t code)
+{
+    static const uint8_t bytes[8] = {6, 10, 10, 0, 16, 12, 0, 0};
+
+    return bytes[code >> 5];
+}
+
+/* REPORT SUPPORTED OPERATION CODES (SPC-4, 6.35): all, or one, with the bytes that it uses. */
+static void report_codes(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    unsigned which = cdb[2] & 7u, action = get_be16(cdb + 4) + 1u, n;
+    uint8_t *p = c->reply + 4;
+    bool there = false, actions = false;
+
+    if ((cdb[1] & 0x1fu) != 0x0c || which > 3) {
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(known) && which == 0; i++, p += 8) {
+        p[0] = known[i].code;
+        put_be16(p + 2, known[i].action ? known[i].action - 1u : 0);
+        p[5] = known[i].action ? 1 : 0;
+        p[7] = cdb_bytes(known[i].code);
+    }
+    if (which == 0) {
+        put_be32(c->reply, (uint32_t)(p - c->reply - 4));
+        reply(c, (uint64_t)(p - c->reply), get_be32(cdb + 6));
+        return;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(known); i++)
+        if (known[i].code == cdb[3]) {
+            actions |= known[i].action != 0;
+            there |= !known[i].action || which == 1 || known[i].action == action;
+        }
+    if ((which == 1 && actions) || (which == 2 && there && !actions)) { /* with a service action, or without */
+        fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
+        return;
+    }
+    c->reply[1] = there ? 3 : 1;
+    n = there ? cdb_bytes(cdb[3]) : 0;
+    put_be16(c->reply + 2, n);
+    if (n) {
+        memset(p, 0xff, n);
+        p[0] = cdb[3];
+        p[n - 1] = 0; /* CONTROL */
+        if (actions)
+            p[1] = (uint8_t)(action - 1);
+    }
+    reply(c, 4 + n, get_be32(cdb + 6));
+}
+
+/* Of disks, also of one that is stopped. False: it is none of those. */
+static bool any_disk_command(struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
+{
+    switch (cdb[0]) {
+    case LOG_SENSE:
+        log_sense(u, cdb, c);
+        return true;
+    case MAINTENANCE_IN:
+        report_codes(u, cdb, c);
+        return true;
+    case PERSISTENT_IN:
+        scsi_reserve_in(u, cdb, c);
+        return true;
+    case PERSISTENT_OUT:
+        scsi_reserve_out(u, cdb, c);
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* False: it is for a unit with a medium. */
@@ -738,7 +1042,7 @@ static bool any_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb
         break;
     }
     if (!is_cd(d))
-        return false;
+        return any_disk_command(u, cdb, c);
     switch (cdb[0]) {
     case GET_CONFIGURATION:
         get_configuration(d, u, cdb, c);
@@ -781,7 +1085,7 @@ void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct
     memset(c, 0, sizeof(*c));
     see_medium(d, u);
     if (cdb[0] != REQUEST_SENSE) /* sense data are kept until the next command (SPC-3, 6.27) */
-        u->key = u->asc = u->ascq = 0;
+        u->key = u->asc = u->ascq = u->informed = 0;
     if (u->attention && (cdb[0] == REQUEST_SENSE || attention_first(cdb))) {
         scsi_fail(u, SENSE_ATTENTION, u->attention, 0);
         u->attention = 0;
@@ -826,7 +1130,7 @@ static uint8_t unmap(struct drive *d, struct scsi_unit *u, const uint8_t *list, 
         return SCSI_GOOD;
     bytes = get_be16(list + 2);
     if (bytes > len - 8 || bytes / 16 > UNMAP_MOST)
-        return scsi_fail(u, SENSE_ILLEGAL, 0x26, 0); /* invalid field in parameter list */
+        return scsi_fail(u, SENSE_ILLEGAL, ASC_INVALID_PARAMETER, 0);
     for (const uint8_t *p = list + 8; p + 16 <= list + 8 + bytes; p += 16) {
         uint64_t lba = get_be64(p), count = get_be32(p + 8);
         enum drive_status status = DRIVE_OUT_OF_RANGE;
@@ -852,11 +1156,99 @@ static uint8_t same_blocks(struct drive *d, struct scsi_unit *u, const uint8_t *
     return scsi_end_write(u, status);
 }
 
+/* Does the medium hold that? `one`: each block of it. SCSI_GOOD, or the sense data say where it does not. */
+static uint8_t matches(struct drive *d, struct scsi_unit *u, uint64_t lba, uint64_t count, const uint8_t *list, bool one)
+{
+    uint8_t block[4096];
+    uint32_t size = d->c.sector_size;
+
+    for (uint64_t i = 0; i < count; i++) {
+        const uint8_t *want = list + (one ? 0 : i * size);
+        enum drive_status status = drive_read(d, (lba + i) * size, block, size, NULL);
+        uint32_t at = 0;
+
+        if (status != DRIVE_OK) {
+            scsi_end(u, status);
+            scsi_failed_at(d, u, (lba + i) * size);
+            return SCSI_CHECK;
+        }
+        while (at < size && block[at] == want[at])
+            at++;
+        if (at < size) {
+            scsi_fail(u, SENSE_MISCOMPARE, ASC_MISCOMPARE, 0);
+            inform(u, i * size + at);
+            return SCSI_CHECK;
+        }
+    }
+    return SCSI_GOOD;
+}
+
+static uint8_t written_if_same(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list)
+{
+    uint64_t lba = get_be64(cdb + 2), bytes = (uint64_t)cdb[13] * d->c.sector_size;
+
+    if (matches(d, u, lba, cdb[13], list, false) != SCSI_GOOD)
+        return SCSI_CHECK;
+    return scsi_end_write(u, drive_write(d, lba * d->c.sector_size, list + bytes, bytes, NULL));
+}
+
+/* One page of a MODE SELECT: as it is, but for what can be changed (SPC-3, 6.7). */
+static bool take_page(const struct drive *d, struct scsi_unit *u, const uint8_t *page, size_t left, bool act)
+{
+    uint8_t now[64] = {0}, can[64];
+
+    if (left < 2 || left < 2u + page[1] || (page[0] & 0x3fu) == 0x3f || mode_pages(d, !u->write_through, page[0] & 0x3fu, now) != 2u + page[1] || (page[0] & 0x40u))
+        return false;
+    memcpy(can, now, 2u + page[1]);
+    only_changeable(can);
+    for (unsigned i = 2; i < 2u + page[1]; i++)
+        if ((page[i] ^ now[i]) & ~can[i])
+            return false;
+    if (act && (page[0] & 0x3fu) == 0x08)
+        u->write_through = !(page[2] & 0x04u);
+    return true;
+}
+
+/* Of a disk; all pages are looked at before one has an effect. */
+static uint8_t take_modes(const struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len)
+{
+    bool ten = cdb[0] == MODE_SELECT_10;
+    uint64_t at = ten ? 8 : 4;
+
+    if (len < at)
+        return len ? scsi_fail(u, SENSE_ILLEGAL, ASC_LIST_LENGTH, 0) : SCSI_GOOD;
+    at += ten ? get_be16(list + 6) : list[3];
+    if (at > len)
+        return scsi_fail(u, SENSE_ILLEGAL, ASC_LIST_LENGTH, 0);
+    for (unsigned act = 0; act < 2; act++)
+        for (uint64_t p = at; p < len; p += 2u + list[p + 1])
+            if (!take_page(d, u, list + p, (size_t)(len - p), act))
+                return scsi_fail(u, SENSE_ILLEGAL, ASC_INVALID_PARAMETER, 0);
+    return SCSI_GOOD;
+}
+
 uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, const uint8_t *list, uint64_t len)
 {
-    if (cdb[0] == UNMAP)
+    uint32_t size = d->c.sector_size;
+
+    if (is_cd(d))
+        return SCSI_GOOD; /* modes: taken, without effect */
+    switch (cdb[0]) {
+    case UNMAP:
         return unmap(d, u, list, len);
-    if ((cdb[0] == WRITE_SAME_10 || cdb[0] == WRITE_SAME_16) && len >= d->c.sector_size)
-        return same_blocks(d, u, cdb, list);
-    return SCSI_GOOD;
+    case WRITE_SAME_10: case WRITE_SAME_16:
+        return len >= size ? same_blocks(d, u, cdb, list) : SCSI_GOOD;
+    case VERIFY_10: case VERIFY_12: case VERIFY_16:
+        if (len < ((cdb[1] & 6u) == 6 ? 1 : cdb_count(cdb)) * size)
+            return scsi_fail(u, SENSE_ILLEGAL, ASC_LIST_LENGTH, 0);
+        return matches(d, u, cdb_lba(cdb), cdb_count(cdb), list, (cdb[1] & 6u) == 6);
+    case COMPARE_AND_WRITE:
+        return len < 2ull * cdb[13] * size ? scsi_fail(u, SENSE_ILLEGAL, ASC_LIST_LENGTH, 0) : written_if_same(d, u, cdb, list);
+    case MODE_SELECT_6: case MODE_SELECT_10:
+        return take_modes(d, u, cdb, list, len);
+    case PERSISTENT_OUT:
+        return scsi_reserve(u, cdb, list, len);
+    default:
+        return SCSI_GOOD;
+    }
 }

@@ -9,14 +9,14 @@
 #include "vm/device.h"
 #include "vm/drive.h"
 
-enum { SCSI_GOOD = 0x00, SCSI_CHECK = 0x02 };
+enum { SCSI_GOOD = 0x00, SCSI_CHECK = 0x02, SCSI_CONFLICT = 0x18 };
 
 /* Sense keys (SPC-3, table 27). */
 enum { SENSE_NONE = 0, SENSE_NOT_READY = 2, SENSE_MEDIUM = 3, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6,
-       SENSE_PROTECT = 7 };
+       SENSE_PROTECT = 7, SENSE_MISCOMPARE = 14 };
 
 #define SCSI_SENSE_BYTES 18u
-#define SCSI_REPLY_BYTES 256u
+#define SCSI_REPLY_BYTES 512u
 
 DEVICE_STATE_BEGIN
 /* State of a unit, in its controller's. */
@@ -25,7 +25,13 @@ struct scsi_unit {
     uint8_t attention;       /* ASC of a unit attention condition to be told; 0: none */
     uint8_t locked;          /* the medium must not be removed */
     uint8_t open;            /* the tray is open */
-    uint8_t reserved[2];
+    uint8_t informed;        /* `information` belongs to the sense data */
+    uint8_t write_through;   /* the write cache is off */
+    uint64_t information;    /* the block that cannot be read or written, or the first byte that differs */
+    uint64_t registered;     /* the key of the initiator's registration (scsi_reserve.c); 0: it has none */
+    uint32_t generation;     /* of registrations */
+    uint8_t reservation;     /* the type of its reservation; 0: it has none */
+    uint8_t reserved[3];
 };
 DEVICE_STATE_END
 
@@ -46,7 +52,11 @@ struct scsi_command {
     uint8_t reply[SCSI_REPLY_BYTES];
 };
 
-/* After a reset: a unit attention, nothing locked. */
+/* Bytes of such a struct when it had no `information` and nothing behind it. */
+#define SCSI_UNIT_OLD 8u
+/* From what such a struct was before it had `information` and what follows; returns how many bytes that were. */
+size_t scsi_unit_of_old(struct scsi_unit *u, const uint8_t *old);
+/* After a reset: a unit attention, nothing locked. Registrations stay. */
 void scsi_reset(struct scsi_unit *u);
 /* Look at a command block (16 bytes are readable). */
 void scsi_begin(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c);
@@ -58,6 +68,10 @@ uint8_t scsi_parameters(struct drive *d, struct scsi_unit *u, const uint8_t *cdb
 uint8_t scsi_end(struct scsi_unit *u, enum drive_status status);
 /* The same of one that wrote. */
 uint8_t scsi_end_write(struct scsi_unit *u, enum drive_status status);
+/* A command without data looked at these bytes of the medium: its status. */
+uint8_t scsi_verified(struct drive *d, struct scsi_unit *u, uint64_t offset, uint64_t len);
+/* The medium has failed (if the sense data say so) at byte `at` of the drive. */
+void scsi_failed_at(const struct drive *d, struct scsi_unit *u, uint64_t at);
 /* Set sense data: the command fails. */
 uint8_t scsi_fail(struct scsi_unit *u, uint8_t key, uint8_t asc, uint8_t ascq);
 /* Sense data in the fixed format, SCSI_SENSE_BYTES of them. */

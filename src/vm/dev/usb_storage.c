@@ -188,7 +188,7 @@ static void command(struct usb_device *u, const uint8_t *cbw)
         memcpy(s->data, c.reply, (size_t)c.len);
     if (c.transfer == SCSI_FAILED)
         s->status = CSW_FAILED;
-    if (c.transfer == SCSI_VERIFY && scsi_end(&s->unit, drive_verify(st->drive, c.offset, c.len, NULL)) != SCSI_GOOD)
+    if (c.transfer == SCSI_VERIFY && scsi_verified(st->drive, &s->unit, c.offset, c.len) != SCSI_GOOD)
         s->status = CSW_FAILED;
     if (c.transfer == SCSI_PARAMETERS && c.len > LIST_MOST) {
         scsi_fail(&s->unit, SENSE_ILLEGAL, 0x1a, 0); /* parameter list length */
@@ -226,6 +226,7 @@ static enum usb_answer send_data(struct usb_device *u, uint8_t *buf, size_t *len
 
         bad = scsi_end(&s->unit, drive_read(storage_of(u)->drive, s->offset + s->moved, buf, n, &done)) != SCSI_GOOD;
         n = bad ? (size_t)done : n;
+        scsi_failed_at(storage_of(u)->drive, &s->unit, s->offset + s->moved + done);
     }
     s->moved += n;
     *len = n;
@@ -252,6 +253,7 @@ static enum usb_answer take_data(struct usb_device *u, const uint8_t *buf, size_
     struct drive *d = storage_of(u)->drive;
     uint64_t left = s->moved < s->len ? s->len - s->moved : 0;
     size_t n = len < left ? len : (size_t)left;
+    uint64_t done = 0;
 
     if (len > s->expected - s->moved) {
         give_up(u);
@@ -259,8 +261,10 @@ static enum usb_answer take_data(struct usb_device *u, const uint8_t *buf, size_
     }
     if (n && s->transfer == SCSI_PARAMETERS)
         memcpy(s->data + s->moved, buf, n);
-    else if (n && s->status == CSW_PASSED && scsi_end_write(&s->unit, drive_write(d, s->offset + s->moved, buf, n, NULL)) != SCSI_GOOD)
+    else if (n && s->status == CSW_PASSED && scsi_end_write(&s->unit, drive_write(d, s->offset + s->moved, buf, n, &done)) != SCSI_GOOD) {
         s->status = CSW_FAILED;
+        scsi_failed_at(d, &s->unit, s->offset + s->moved + done);
+    }
     s->moved += len;
     if (s->moved < s->expected)
         return USB_ACK;
@@ -423,10 +427,25 @@ static void storage_describe(const struct device *dev, struct buffer *b)
     buffer_printf(b, "drive %s, %s%s\n", st->drive->name, phases[s->phase], is_busy(s) ? ", busy" : "");
 }
 
+/* Version 1 had a unit as scsi_unit_of_old() knows it. */
+static bool storage_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    struct storage_state *s = dev->state;
+    size_t head = offsetof(struct storage_state, unit), tail = sizeof(*s) - offsetof(struct storage_state, done_at);
+    const uint8_t *from = old;
+
+    if (version != 1 || len != head + SCSI_UNIT_OLD + tail)
+        return false;
+    memcpy(s, from, head);
+    memcpy(&s->done_at, from + head + scsi_unit_of_old(&s->unit, from + head), tail);
+    return true;
+}
+
 static const struct device_ops ops = {
     .name = "usb-storage",
     .state_size = sizeof(struct storage_state),
-    .state_version = 1,
+    .state_version = 2,
+    .upgrade = storage_upgrade,
     .possible = storage_possible,
     .reset = storage_reset,
     .deadline = storage_deadline,

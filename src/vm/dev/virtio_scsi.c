@@ -167,18 +167,23 @@ static uint8_t transfer(struct virtio *v, const struct virtio_chain *c, struct d
     for (*moved = 0; *moved < len;) {
         size_t n = len - *moved < most ? (size_t)(len - *moved) : most;
         enum drive_status status = DRIVE_OK;
+        uint64_t good = 0;
 
         if (cmd->transfer == SCSI_READ) {
-            status = drive_read(d, cmd->offset + *moved, piece, n, NULL);
+            status = drive_read(d, cmd->offset + *moved, piece, n, &good);
             if (status == DRIVE_OK && !virtio_in(v, c, response_bytes(s) + *moved, piece, n))
                 virtio_broken(v);
         } else {
             if (!virtio_out(v, c, header_bytes(s) + *moved, piece, n))
                 virtio_broken(v);
-            status = drive_write(d, cmd->offset + *moved, piece, n, NULL);
+            status = drive_write(d, cmd->offset + *moved, piece, n, &good);
         }
-        if (status != DRIVE_OK)
-            return cmd->transfer == SCSI_READ ? scsi_end(u, status) : scsi_end_write(u, status);
+        if (status != DRIVE_OK) {
+            uint8_t result = cmd->transfer == SCSI_READ ? scsi_end(u, status) : scsi_end_write(u, status);
+
+            scsi_failed_at(d, u, cmd->offset + *moved + good);
+            return result;
+        }
         *moved += n;
     }
     return SCSI_GOOD;
@@ -220,7 +225,7 @@ static uint8_t carry_out(struct virtio *v, const struct virtio_chain *c, unsigne
         return take_list(v, c, d, u, cdb, cmd.len);
     case SCSI_VERIFY:
         *wanted = 0;
-        return scsi_end(u, drive_verify(d, cmd.offset, cmd.len, NULL));
+        return scsi_verified(d, u, cmd.offset, cmd.len);
     case SCSI_FAILED:
         *wanted = 0;
         return SCSI_CHECK;
@@ -395,9 +400,27 @@ static void scsi_describe(const struct device *dev, struct buffer *b)
             buffer_printf(b, "target %u: %s\n", i, a->drives[i]->name);
 }
 
+/* Version 0 had units as scsi_unit_of_old() knows them. */
+static bool scsi_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
+{
+    const struct adapter *a = dev->wiring;
+    size_t head = (size_t)((uint8_t *)a->st - (uint8_t *)dev->state), tail = sizeof(*a->st) - offsetof(struct scsi_state, done_at);
+    const uint8_t *from = (const uint8_t *)old + head;
+
+    if (version != 0 || len != head + TARGETS * SCSI_UNIT_OLD + tail)
+        return false;
+    memcpy(dev->state, old, head);
+    for (unsigned i = 0; i < TARGETS; i++)
+        from += scsi_unit_of_old(&a->st->unit[i], from);
+    memcpy(&a->st->done_at, from, tail);
+    return true;
+}
+
 static const struct device_ops scsi_mmio_ops = {
     .name = "virtio-scsi-device",
     .state_size = sizeof(struct scsi_mmio_state),
+    .state_version = 1,
+    .upgrade = scsi_upgrade,
     .possible = scsi_possible,
     .reset = virtio_mmio_reset,
     .deadline = scsi_deadline,
@@ -410,6 +433,8 @@ static const struct device_ops scsi_mmio_ops = {
 static const struct device_ops scsi_pci_ops = {
     .name = "virtio-scsi-pci",
     .state_size = sizeof(struct scsi_pci_state),
+    .state_version = 1,
+    .upgrade = scsi_upgrade,
     .possible = scsi_possible,
     .reset = virtio_pci_reset,
     .deadline = scsi_deadline,
