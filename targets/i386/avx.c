@@ -35,6 +35,19 @@ static void clear_high(struct i386_state *st, unsigned number)
     st->ymm_high[number] = (union i386_xmm){.q = {0, 0}};
 }
 
+/* No alignment is asked for of elements, whatever AC says (SDM 2, exceptions of types 6 and 12). */
+static bool element_address(struct i386_cpu *c, const struct uop *op, uint64_t offset, unsigned bytes, bool write, uint64_t *linear)
+{
+    return i386_linear_aligned(c, op->b & MASKED_SEG, offset, bytes, 1, write, linear);
+}
+
+static bool read_element(struct i386_cpu *c, const struct uop *op, uint64_t offset, uint8_t *value, unsigned bytes)
+{
+    uint64_t linear;
+
+    return element_address(c, op, offset, bytes, false, &linear) && ucpu_load(&c->u, linear, value, bytes);
+}
+
 int i386_op_masked_load(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -44,7 +57,7 @@ int i386_op_masked_load(struct ucpu *u, const struct uop *op)
 
     for (unsigned i = 0; i < elements(op, bytes); i++)
         if (is_masked_in(st, mask, i, bytes) &&
-            !i386_read(c, op->b & MASKED_SEG, st->t[0] + i * bytes, r + i * bytes, bytes))
+            !read_element(c, op, st->t[0] + i * bytes, r + i * bytes, bytes))
             return UOP_FAULT;
     memcpy(&st->xmm[data], r, 16);
     memcpy(&st->ymm_high[data], r + 16, 16);
@@ -67,7 +80,7 @@ int i386_op_masked_store(struct ucpu *u, const struct uop *op)
         if (!is_masked_in(st, mask, i, bytes))
             continue;
         memcpy(&value, element(st, data, i, bytes), bytes);
-        if (!i386_linear(c, op->b & MASKED_SEG, st->t[0] + i * bytes, bytes, true, &linear) ||
+        if (!element_address(c, op, st->t[0] + i * bytes, bytes, true, &linear) ||
             !i386_stores_add(c, &stores, c->u.tlb_mode, linear, bytes, value))
             return UOP_FAULT;
     }
@@ -106,7 +119,7 @@ int i386_op_gather(struct ucpu *u, const struct uop *op)
 
         if (!is_masked_in(st, mask, i, bytes))
             continue;
-        if (!i386_read(c, op->b & MASKED_SEG, gather_offset(st, op, i), value, bytes)) {
+        if (!read_element(c, op, gather_offset(st, op, i), value, bytes)) {
             if (u->retry_alone) {
                 st->xmm[data] = before[0];
                 st->ymm_high[data] = before[1];

@@ -401,8 +401,10 @@ void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask);
  * False: exception (or retry) pending. */
 bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size);
 bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *buf, unsigned size);
-/* Check only: limit, type, null. *linear on success. */
+/* Check only: limit, type, null, and alignment as of that many bytes. *linear on success. */
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear);
+/* The same of an operand whose alignment (1: none) does not follow from its size. */
+bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear);
 /* Load a segment register by selector as MOV/POP/LxS do (all modes; protected-mode checks). UOP_NEXT or UOP_FAULT. */
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
 /* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. `size`: of operands, in bytes. */

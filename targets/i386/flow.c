@@ -50,10 +50,12 @@ int i386_op_limit(struct ucpu *u, const struct uop *op)
 
 int i386_op_linear(struct ucpu *u, const struct uop *op)
 {
-    unsigned size = op->b >> I386_LINEAR_SIZE_SHIFT & 63;
-    uint64_t linear;
+    unsigned seg = op->b & 15, size = op->b >> I386_LINEAR_SIZE_SHIFT & 63, alignment = op->b >> I386_LINEAR_ALIGN_SHIFT;
+    uint64_t offset = get64(u, op->a), linear;
+    bool write = op->b & I386_LINEAR_WRITE;
 
-    if (!i386_linear(i386_of(u), op->b & 15, get64(u, op->a), size, op->b & I386_LINEAR_WRITE, &linear))
+    if (!(alignment ? i386_linear_aligned(i386_of(u), seg, offset, size, alignment, write, &linear)
+                    : i386_linear(i386_of(u), seg, offset, size, write, &linear)))
         return UOP_FAULT;
     memcpy(u->s + op->d, &linear, sizeof linear);
     return UOP_NEXT;

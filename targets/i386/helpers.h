@@ -44,6 +44,7 @@ i386_helper i386_op_linear;       /* *d = linear address of offset *a; b: I386_L
 enum {
     I386_LINEAR_SIZE_SHIFT = 4,     /* low bits: segment; size in bytes << 4 */
     I386_LINEAR_WRITE      = 0x400,
+    I386_LINEAR_ALIGN_SHIFT = 11,   /* above: alignment that AC asks for, in bytes; 0: by the size */
 };
 i386_helper i386_op_bad_branch;   /* branch beyond CS's limit: #GP(0) if taken: b: cond, or 16: *a != 0, 17: *a == 0 */
 i386_helper i386_op_canonical;    /* CANON64: #GP if *a is not canonical; d: what was popped, and is not */

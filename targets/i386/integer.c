@@ -385,7 +385,7 @@ int i386_op_cmpxchg16b(struct ucpu *u, const struct uop *op)
     struct planned_store plan;
     uint32_t flags = flags_compute(&st->cc) & ~FLAG_Z;
 
-    if (!i386_linear(c, op->a, st->t[0], 16, true, &linear))
+    if (!i386_linear_aligned(c, op->a, st->t[0], 16, 1, true, &linear))
         return UOP_FAULT;
     if (linear & 15)
         return i386_raise_error(c, EXC_GP, 0);

@@ -601,6 +601,12 @@ static enum build_next lower_ret(struct lower *l)
     return end_indirect(l, off);
 }
 
+/* A far pointer: it is aligned as its offset, one of 64 bits as one of 32. */
+static void far_operand(struct lower *l, struct mem *m)
+{
+    mem_operand_aligned(l, m, l->i.osize + 2u, l->i.osize == 2 ? 2 : 4, false);
+}
+
 /* JMP and CALL to a far pointer, immediate or in memory. */
 static enum build_next lower_far(struct lower *l)
 {
@@ -608,7 +614,7 @@ static enum build_next lower_far(struct lower *l)
     struct mem m;
 
     if (is_mem(l, 0)) {
-        mem_operand(l, &m, l->i.osize + 2u, false);
+        far_operand(l, &m);
         if (l->i.osize == 2)
             set_const(l, S_T(1), 0);
         mem_load(l, l->i.osize, S_T(1), &m);
@@ -670,7 +676,7 @@ static enum build_next lower_load_far(struct lower *l)
     unsigned size = l->i.osize;
     struct mem m;
 
-    mem_operand(l, &m, size + 2, false);
+    far_operand(l, &m);
     mem_load(l, size, S_T(1), &m);
     mem_advance(l, &m, size);
     mem_load(l, 2, S_T(2), &m);

@@ -95,20 +95,21 @@ void mem_effective_address(struct lower *l, struct mem *m, uint32_t extra)
 }
 
 /* A linear address by helper: all checks. */
-static void checked_address(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
+static void checked_address(struct lower *l, struct mem *m, unsigned seg, unsigned size, unsigned alignment, bool write, unsigned temp)
 {
     unsigned off = mem_flatten(l, m, temp);
 
-    call(l, i386_op_linear, temp, off, seg | size << I386_LINEAR_SIZE_SHIFT | (write ? I386_LINEAR_WRITE : 0));
+    call(l, i386_op_linear, temp, off,
+         seg | size << I386_LINEAR_SIZE_SHIFT | (write ? I386_LINEAR_WRITE : 0) | alignment << I386_LINEAR_ALIGN_SHIFT);
     *m = (struct mem){.a = (uint16_t)temp};
 }
 
 /* In 64-bit mode only FS and GS have a base, and nothing has a limit (an address that is not
  * canonical is found by the walk). */
-static void through_segment_64(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
+static void through_segment_64(struct lower *l, struct mem *m, unsigned seg, unsigned size, unsigned alignment, bool write, unsigned temp)
 {
     if (l->mode & MODE_ALIGN) {
-        checked_address(l, m, seg, size, write, temp);
+        checked_address(l, m, seg, size, alignment, write, temp);
         return;
     }
     if (seg < SEG_FS)
@@ -122,13 +123,13 @@ static void through_segment_64(struct lower *l, struct mem *m, unsigned seg, uns
     m->scale = 0;
 }
 
-void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
+static void through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, unsigned alignment, bool write, unsigned temp)
 {
     enum seg_class class = mode_seg(l->mode, seg);
     unsigned off;
 
     if (wide(l)) {
-        through_segment_64(l, m, seg, size, write, temp);
+        through_segment_64(l, m, seg, size, alignment, write, temp);
         return;
     }
     if (class == SEG_FLAT)
@@ -140,7 +141,7 @@ void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned 
         return;
     }
     if (class == SEG_GENERAL) {
-        checked_address(l, m, seg, size, write, temp);
+        checked_address(l, m, seg, size, alignment, write, temp);
         return;
     }
     off = mem_flatten(l, m, temp);
@@ -149,10 +150,20 @@ void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned 
     *m = (struct mem){.a = (uint16_t)off, .b = (uint16_t)S_SEG(seg, base), .indexed = true};
 }
 
+void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp)
+{
+    through_segment(l, m, seg, size, 0, write, temp);
+}
+
 void mem_operand(struct lower *l, struct mem *m, unsigned size, bool write)
 {
+    mem_operand_aligned(l, m, size, 0, write);
+}
+
+void mem_operand_aligned(struct lower *l, struct mem *m, unsigned size, unsigned alignment, bool write)
+{
     mem_effective_address(l, m, 0);
-    mem_through_segment(l, m, l->i.seg, size, write, S_T(0));
+    through_segment(l, m, l->i.seg, size, alignment, write, S_T(0));
 }
 
 void mem_offset(struct lower *l)

@@ -11,7 +11,7 @@ void simd_address(struct lower *l, struct mem *m, unsigned bytes, bool write, bo
 {
     unsigned at;
 
-    mem_operand(l, m, bytes, write);
+    mem_operand_aligned(l, m, bytes, aligned ? 1 : 0, write); /* #GP, not #AC */
     if (!aligned)
         return;
     at = mem_flatten(l, m, S_T(0));

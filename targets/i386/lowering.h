@@ -103,6 +103,8 @@ void mem_effective_address(struct lower *l, struct mem *m, uint32_t extra);
 void mem_through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, bool write, unsigned temp);
 /* The instruction's memory operand; uses S_T(0). */
 void mem_operand(struct lower *l, struct mem *m, unsigned size, bool write);
+/* The same of one whose alignment under AC (1: none) does not follow from its size. */
+void mem_operand_aligned(struct lower *l, struct mem *m, unsigned size, unsigned alignment, bool write);
 /* Its offset alone, in S_T(0), for helpers that do the access. */
 void mem_offset(struct lower *l);
 /* m becomes the place `n` bytes on. */

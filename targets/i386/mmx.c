@@ -604,7 +604,7 @@ static bool store_one_by_one(struct i386_cpu *c, uint64_t linear, const uint8_t 
 }
 
 /* Store those of n bytes whose mask byte is negative, at the offset S_T(0) (DI, EDI or RDI). The pages are
- * checked like one access of n bytes, only if some byte is to be stored. */
+ * checked like one access of n bytes, only if some byte is to be stored; the alignment of either kind is 8. */
 static bool masked_store(struct i386_cpu *c, unsigned seg, const uint8_t *bytes, const uint8_t *mask, unsigned n)
 {
     uint64_t linear;
@@ -615,7 +615,7 @@ static bool masked_store(struct i386_cpu *c, unsigned seg, const uint8_t *bytes,
         any |= mask[i] >> 7;
     if (!any)
         return true;
-    if (!i386_linear(c, seg, c->st->t[0], n, true, &linear))
+    if (!i386_linear_aligned(c, seg, c->st->t[0], n, 8, true, &linear))
         return false;
     to = ucpu_host_mode(&c->u, c->u.tlb_mode, linear, n, ACCESS_WRITE);
     if (!to)

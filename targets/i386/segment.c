@@ -189,41 +189,50 @@ static bool alignment_checked(const struct i386_state *s)
 }
 
 /* What an operand of that many bytes must be aligned to (SDM 3A table 6-7): also far pointers and pseudo-descriptors of 6, x87
- * registers of 10, environments of 14 and 28, and images of 94 and 108 bytes. */
+ * registers of 10, environments of 14 and 28, and images of 94 and 108 bytes. 16 and 32 bytes are what may be unaligned: processors
+ * want 16 (the SDM leaves it to them). */
 static unsigned alignment_of(unsigned size)
 {
     switch (size) {
     case 2: case 14: case 94: return 2;
     case 4: case 6: case 28: case 108: return 4;
     case 8: case 10: return 8;
+    case 16: case 32: return 16;
     default: return 1;
     }
 }
 
-static bool misaligned(const struct i386_state *s, uint64_t linear, unsigned size)
+static bool misaligned(const struct i386_state *s, uint64_t linear, unsigned alignment)
 {
-    return alignment_checked(s) && (linear & (alignment_of(size) - 1));
+    return alignment_checked(s) && (linear & (alignment - 1));
 }
 
 /* In 64-bit mode: only FS and GS have a base. */
 static bool linear_64(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, uint64_t *linear)
 {
     *linear = offset + (seg >= SEG_FS ? c->st->seg[seg].base : 0);
-    if (!i386_canonical(c->st, *linear) || !i386_canonical(c->st, *linear + size - 1))
-        return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-    return !misaligned(c->st, *linear, size) || i386_fail(c, EXC_AC, 0);
+    return (i386_canonical(c->st, *linear) && i386_canonical(c->st, *linear + size - 1)) || i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+static bool linear_32(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint64_t *linear)
+{
+    const struct i386_segment *sg = &c->st->seg[seg];
+
+    *linear = (uint32_t)(sg->base + offset);
+    return (sg->valid && type_allows(sg, write) && within_limit(sg, offset, size)) || i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear)
+{
+    bool is_there = i386_64bit(c->st) ? linear_64(c, seg, offset, size, linear)
+                                      : linear_32(c, seg, (uint32_t)offset, size, write, linear);
+
+    return is_there && (!misaligned(c->st, *linear, alignment) || i386_fail(c, EXC_AC, 0));
 }
 
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear)
 {
-    const struct i386_segment *sg = &c->st->seg[seg];
-
-    if (i386_64bit(c->st))
-        return linear_64(c, seg, offset, size, linear);
-    if (!sg->valid || !type_allows(sg, write) || !within_limit(sg, (uint32_t)offset, size))
-        return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
-    *linear = (uint32_t)(sg->base + offset);
-    return !misaligned(c->st, *linear, size) || i386_fail(c, EXC_AC, 0);
+    return i386_linear_aligned(c, seg, offset, size, alignment_of(size), write, linear);
 }
 
 bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)

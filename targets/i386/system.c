@@ -352,12 +352,13 @@ static int store_dtr(struct i386_cpu *c, const struct uop *op, const struct i386
     unsigned size = i386_64bit(c->st) ? 10 : 6;
     uint16_t limit = (uint16_t)dtr->limit;
     uint8_t bytes[10];
+    uint64_t linear;
 
     if (!umip_allows(c))
         return gp0(c);
     memcpy(bytes, &limit, 2);
     memcpy(bytes + 2, &dtr->base, size - 2);
-    return i386_write(c, op->a, c->st->t[0], bytes, size) ? UOP_NEXT : UOP_FAULT;
+    return i386_linear_aligned(c, op->a, c->st->t[0], size, 4, true, &linear) && ucpu_store(&c->u, linear, bytes, size) ? UOP_NEXT : UOP_FAULT;
 }
 
 int i386_op_sgdt(struct ucpu *u, const struct uop *op)

@@ -54,6 +54,12 @@ bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned siz
     return true;
 }
 
+bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear)
+{
+    (void)alignment;
+    return i386_linear(c, seg, offset, size, write, linear);
+}
+
 bool i386_read(struct i386_cpu *c, unsigned seg, uint64_t offset, void *buf, unsigned size)
 {
     uint64_t linear;

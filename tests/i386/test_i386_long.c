@@ -457,6 +457,155 @@ START_TEST(a_branch_to_no_canonical_address_faults_and_changes_nothing)
 }
 END_TEST
 
+/* What an operand must be aligned to, under AC and always: SDM 3A table 6-7, and as AMD's processors have it. */
+static const struct aligned_row { uint8_t bytes[6], len, checked, always, loads_cs; } aligned_rows[] = {
+    {{0x66, 0x8b, 0x03}, 3, 2, 1, 0}, /* mov16 */
+    {{0x8b, 0x03}, 2, 4, 1, 0}, /* mov32 */
+    {{0x48, 0x8b, 0x03}, 3, 8, 1, 0}, /* mov64 */
+    {{0x0f, 0x01, 0x03}, 3, 4, 1, 0}, /* sgdt */
+    {{0x0f, 0x01, 0x0b}, 3, 4, 1, 0}, /* sidt */
+    {{0x66, 0x0f, 0xb5, 0x03}, 4, 2, 1, 0}, /* lgs 16:16 */
+    {{0x0f, 0xb5, 0x03}, 3, 4, 1, 0}, /* lgs 16:32 */
+    {{0x48, 0x0f, 0xb5, 0x03}, 4, 4, 1, 0}, /* lgs 16:64 */
+    {{0x66, 0xff, 0x2b}, 3, 2, 1, 1}, /* jmp far m16:16 */
+    {{0xff, 0x2b}, 2, 4, 1, 1}, /* jmp far m16:32 */
+    {{0x48, 0xff, 0x2b}, 3, 4, 1, 1}, /* jmp far m16:64 */
+    {{0x66, 0xff, 0x1b}, 3, 2, 1, 1}, /* call far m16:16 */
+    {{0xff, 0x1b}, 2, 4, 1, 1}, /* call far m16:32 */
+    {{0x48, 0xff, 0x1b}, 3, 4, 1, 1}, /* call far m16:64 */
+    {{0xdb, 0x2b}, 2, 8, 1, 0}, /* fld m80 */
+    {{0xdb, 0x3b}, 2, 8, 1, 0}, /* fstp m80 */
+    {{0xdf, 0x23}, 2, 8, 1, 0}, /* fbld */
+    {{0xdf, 0x33}, 2, 8, 1, 0}, /* fbstp */
+    {{0xd9, 0x33}, 2, 4, 1, 0}, /* fnstenv32 */
+    {{0x66, 0xd9, 0x33}, 3, 2, 1, 0}, /* fnstenv16 */
+    {{0xd9, 0x23}, 2, 4, 1, 0}, /* fldenv */
+    {{0xdd, 0x33}, 2, 4, 1, 0}, /* fnsave */
+    {{0x66, 0xdd, 0x33}, 3, 2, 1, 0}, /* fnsave16 */
+    {{0xdd, 0x23}, 2, 4, 1, 0}, /* frstor */
+    {{0xd9, 0x2b}, 2, 2, 1, 0}, /* fldcw */
+    {{0xdd, 0x3b}, 2, 2, 1, 0}, /* fnstsw */
+    {{0xd9, 0x03}, 2, 4, 1, 0}, /* fld m32 */
+    {{0xdd, 0x03}, 2, 8, 1, 0}, /* fld m64 */
+    {{0xdf, 0x03}, 2, 2, 1, 0}, /* fild16 */
+    {{0xdf, 0x2b}, 2, 8, 1, 0}, /* fild64 */
+    {{0x0f, 0x10, 0x03}, 3, 16, 1, 0}, /* movups, load */
+    {{0x0f, 0x11, 0x03}, 3, 16, 1, 0}, /* movups, store */
+    {{0xf3, 0x0f, 0x6f, 0x03}, 4, 16, 1, 0}, /* movdqu, load */
+    {{0xf3, 0x0f, 0x7f, 0x03}, 4, 16, 1, 0}, /* movdqu, store */
+    {{0xf2, 0x0f, 0xf0, 0x03}, 4, 16, 1, 0}, /* lddqu */
+    {{0x0f, 0x28, 0x03}, 3, 1, 16, 0}, /* movaps */
+    {{0x66, 0x0f, 0x29, 0x03}, 4, 1, 16, 0}, /* movapd, store */
+    {{0x0f, 0x58, 0x03}, 3, 1, 16, 0}, /* addps */
+    {{0xc5, 0xf8, 0x10, 0x03}, 4, 16, 1, 0}, /* vmovups x */
+    {{0xc5, 0xfc, 0x10, 0x03}, 4, 16, 1, 0}, /* vmovups y */
+    {{0xc5, 0xfe, 0x7f, 0x03}, 4, 16, 1, 0}, /* vmovdqu y, store */
+    {{0xc5, 0xfc, 0x28, 0x03}, 4, 1, 32, 0}, /* vmovaps y */
+    {{0xc5, 0xf0, 0x58, 0x03}, 4, 16, 1, 0}, /* vaddps x */
+    {{0xc5, 0xf4, 0x58, 0x03}, 4, 16, 1, 0}, /* vaddps y */
+    {{0xc4, 0xe3, 0x7d, 0x19, 0x03, 0x01}, 6, 16, 1, 0}, /* vextractf128, store */
+    {{0xc4, 0xe3, 0x75, 0x18, 0x03, 0x01}, 6, 16, 1, 0}, /* vinsertf128 */
+    {{0xc4, 0xe2, 0x7d, 0x1a, 0x03}, 5, 16, 1, 0}, /* vbroadcastf128 */
+    {{0x0f, 0x12, 0x03}, 3, 8, 1, 0}, /* movlps */
+    {{0x0f, 0x16, 0x03}, 3, 8, 1, 0}, /* movhps */
+    {{0xf3, 0x0f, 0x10, 0x03}, 4, 4, 1, 0}, /* movss */
+    {{0xf2, 0x0f, 0x10, 0x03}, 4, 8, 1, 0}, /* movsd */
+    {{0xf3, 0x0f, 0x7e, 0x03}, 4, 8, 1, 0}, /* movq */
+    {{0x66, 0x0f, 0x6e, 0x03}, 4, 4, 1, 0}, /* movd */
+    {{0xf3, 0x0f, 0xe6, 0x03}, 4, 8, 1, 0}, /* cvtdq2pd */
+    {{0x0f, 0x5a, 0x03}, 3, 8, 1, 0}, /* cvtps2pd */
+    {{0x0f, 0x2a, 0x03}, 3, 8, 1, 0}, /* cvtpi2ps */
+    {{0x66, 0x0f, 0x38, 0x30, 0x03}, 5, 8, 1, 0}, /* pmovzxbw */
+    {{0x66, 0x0f, 0x38, 0x31, 0x03}, 5, 4, 1, 0}, /* pmovzxbd */
+    {{0x66, 0x0f, 0x38, 0x32, 0x03}, 5, 2, 1, 0}, /* pmovzxbq */
+    {{0x66, 0x0f, 0xc4, 0x03, 0x00}, 5, 2, 1, 0}, /* pinsrw */
+    {{0x66, 0x0f, 0x3a, 0x20, 0x03, 0x00}, 6, 1, 1, 0}, /* pinsrb */
+    {{0x66, 0x0f, 0x3a, 0x63, 0x03, 0x00}, 6, 16, 1, 0}, /* pcmpistri */
+    {{0x0f, 0x60, 0x03}, 3, 4, 1, 0}, /* punpcklbw mm */
+    {{0x66, 0x0f, 0x60, 0x03}, 4, 1, 16, 0}, /* punpcklbw xmm */
+    {{0x0f, 0x6f, 0x03}, 3, 8, 1, 0}, /* movq mm */
+    {{0x0f, 0xfc, 0x03}, 3, 8, 1, 0}, /* paddb mm */
+    {{0x66, 0x0f, 0xf7, 0xc1}, 4, 8, 1, 0}, /* maskmovdqu */
+    {{0x0f, 0xf7, 0xc1}, 3, 8, 1, 0}, /* maskmovq */
+    {{0xc4, 0xe2, 0x71, 0x2c, 0x03}, 5, 1, 1, 0}, /* vmaskmovps */
+    {{0xc4, 0xe2, 0x75, 0x2c, 0x03}, 5, 1, 1, 0}, /* vmaskmovps y */
+    {{0xc4, 0xe2, 0xf5, 0x8c, 0x03}, 5, 1, 1, 0}, /* vpmaskmovq y */
+    {{0xc4, 0xe2, 0x71, 0x90, 0x04, 0x13}, 6, 1, 1, 0}, /* vpgatherdd x */
+    {{0x0f, 0xc7, 0x0b}, 3, 8, 1, 0}, /* cmpxchg8b */
+    {{0x48, 0x0f, 0xc7, 0x0b}, 4, 1, 16, 0}, /* cmpxchg16b */
+    {{0x0f, 0xae, 0x03}, 3, 1, 16, 0}, /* fxsave */
+    {{0x0f, 0xae, 0x0b}, 3, 1, 16, 0}, /* fxrstor */
+    {{0x0f, 0xae, 0x23}, 3, 1, 64, 0}, /* xsave */
+    {{0x0f, 0xae, 0x2b}, 3, 1, 64, 0}, /* xrstor */
+    {{0x0f, 0xae, 0x1b}, 3, 4, 1, 0}, /* stmxcsr */
+    {{0x0f, 0xae, 0x13}, 3, 4, 1, 0}, /* ldmxcsr */
+    {{0x66, 0x0f, 0xa3, 0x03}, 4, 2, 1, 0}, /* bt16 */
+    {{0x0f, 0xa3, 0x03}, 3, 4, 1, 0}, /* bt32 */
+    {{0x48, 0x0f, 0xa3, 0x03}, 4, 8, 1, 0}, /* bt64 */
+    {{0x48, 0x0f, 0xba, 0x2b, 0x01}, 5, 8, 1, 0}, /* bts imm64 */
+    {{0x0f, 0x18, 0x03}, 3, 1, 1, 0}, /* prefetch */
+    {{0x0f, 0xae, 0x3b}, 3, 1, 1, 0}, /* clflush */
+    {{0xff, 0x33}, 2, 8, 1, 0}, /* push64 */
+    {{0x8f, 0x03}, 2, 8, 1, 0}, /* pop64 */
+    {{0x66, 0xff, 0x33}, 3, 2, 1, 0}, /* push16 */
+    {{0x66, 0xa5}, 2, 2, 1, 0}, /* movs16 */
+    {{0x48, 0xa5}, 2, 8, 1, 0}, /* movs64 */
+    {{0xad}, 1, 4, 1, 0}, /* lods32 */
+    {{0x48, 0xab}, 2, 8, 1, 0}, /* stos64 */
+    {{0x48, 0xaf}, 2, 8, 1, 0}, /* scas64 */
+    {{0x48, 0xa7}, 2, 8, 1, 0}, /* cmps64 */
+    {{0x48, 0x0f, 0xc3, 0x03}, 4, 8, 1, 0}, /* movnti64 */
+    {{0x66, 0x0f, 0xe7, 0x03}, 4, 1, 16, 0}, /* movntdq */
+    {{0x0f, 0x2b, 0x03}, 3, 1, 16, 0}, /* movntps */
+    {{0x0f, 0xe7, 0x03}, 3, 8, 1, 0}, /* movntq */
+    {{0x66, 0x0f, 0x38, 0x2a, 0x03}, 5, 1, 16, 0}, /* movntdqa */
+    {{0x0f, 0x00, 0x0b}, 3, 2, 1, 0}, /* str */
+    {{0x0f, 0x00, 0x03}, 3, 2, 1, 0}, /* sldt */
+    {{0x0f, 0x00, 0x23}, 3, 2, 1, 0}, /* verr */
+    {{0x0f, 0x02, 0x03}, 3, 2, 1, 0}, /* lar */
+    {{0x48, 0x0f, 0x02, 0x03}, 4, 2, 1, 0}, /* lar64 */
+    {{0x8c, 0x1b}, 2, 2, 1, 0}, /* mov m,ds */
+    {{0x8e, 0x2b}, 2, 2, 1, 0}, /* mov gs,m */
+    {{0x48, 0x8c, 0x1b}, 3, 2, 1, 0}, /* mov m,ds of REX.W */
+    {{0x0f, 0x01, 0x23}, 3, 2, 1, 0}, /* smsw */
+    {{0x48, 0x0f, 0x38, 0xf0, 0x03}, 5, 8, 1, 0}, /* movbe64 */
+    {{0xf2, 0x48, 0x0f, 0x38, 0xf1, 0x03}, 6, 8, 1, 0}, /* crc32 64 */
+    {{0x66, 0x0f, 0x38, 0xdc, 0x03}, 5, 1, 16, 0}, /* aesenc */
+};
+
+START_TEST(alignment_is_that_of_the_operand)
+{
+    const struct aligned_row *r = &aligned_rows[_i];
+
+    for (unsigned at = 1; at <= 32; at *= 2) {
+        unsigned expected = at % r->always ? EXC_GP : at % r->checked ? EXC_AC : 0;
+
+        long_mode(b, 3);
+        s->cr0 |= CR0_AM;
+        s->cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+        s->xcr0 = 7;
+        s->eflags = EFLAGS_1 | EFLAGS_AC;
+        s->fcw = 0x37f;
+        s->gpr[EAX] = s->gpr[ECX] = s->gpr[EDX] = 0;
+        s->gpr[EBX] = s->gpr[ESI] = s->gpr[EDI] = DATA + at;
+        memset(&s->xmm[1], 0xff, sizeof s->xmm[1]);
+        memset(&s->ymm_high[1], 0xff, sizeof s->ymm_high[1]);
+        s->xmm[2] = (union i386_xmm){.q = {0, 0}};
+        s->fpr[1].mantissa = UINT64_MAX;
+        for (unsigned n = 0; n < 576; n += 4)
+            poke32(b, DATA + n, 0);
+        poke(b, UCODE, r->bytes, r->len);
+        refresh(b);
+        steps(b, 1);
+        if (expected)
+            EXPECT_VECTOR(b, expected);
+        else
+            ck_assert_msg(r->loads_cs ? s->rip == handler(EXC_GP) : s->rip == (uint64_t)UCODE + r->len, "at %u: %llx", at,
+                          (unsigned long long)s->rip);
+    }
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 long mode");
@@ -485,6 +634,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
     tcase_add_loop_test(t, what_enters_a_kernel_tells_of_flags_without_rf, 0, 2);
     tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);
+    tcase_add_loop_test(t, alignment_is_that_of_the_operand, 0, (int)ARRAY_LEN(aligned_rows));
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -314,6 +314,12 @@ START_TEST(alignment_is_that_of_the_operand)
         {{0x66, 0xdd, 0x33}, 2}, /* of 16 bits */
         {{0xc4, 0x03}, 4},       /* les eax, [ebx] */
         {{0xdd, 0x03}, 8},       /* fld qword [ebx] */
+        {{0x66, 0xc4, 0x03}, 2}, /* les ax, [ebx] */
+        {{0x62, 0x03}, 4},       /* bound eax, [ebx] */
+        {{0x66, 0x62, 0x03}, 2}, /* bound ax, [ebx] */
+        {{0x63, 0x03}, 2},       /* arpl [ebx], ax */
+        {{0x0f, 0x01, 0x03}, 4}, /* sgdt [ebx] */
+        {{0x0f, 0x10, 0x03}, 16}, /* movups xmm0, [ebx] */
     };
 
     for (unsigned bad = 0; bad < 2; bad++) {
@@ -321,6 +327,7 @@ START_TEST(alignment_is_that_of_the_operand)
         s->cr0 |= CR0_AM;
         s->eflags = EFLAGS_1 | EFLAGS_AC;
         s->fcw = 0x37f;
+        s->cr4 |= CR4_OSFXSR;
         poke(b, UCODE, cases[_i].bytes, 3);
         s->gpr[EBX] = DATA + cases[_i].good / (bad + 1);
         refresh(b);
@@ -358,6 +365,6 @@ Suite *test_suite(void)
     ADD(a_pending_virtual_interrupt_faults_when_it_is_enabled);
     ADD(pvi_gives_user_programs_a_virtual_interrupt_flag);
     ADD(alignment_is_checked_at_user_level_only);
-    tcase_add_loop_test(tc, alignment_is_that_of_the_operand, 0, 9);
+    tcase_add_loop_test(tc, alignment_is_that_of_the_operand, 0, 15);
     return suite;
 }
