@@ -171,11 +171,23 @@ static void set_sp(struct frame *f)
     *sp = (*sp & ~f->mask) | f->sp;
 }
 
+/* In real and virtual-8086 mode Intel's processors find some stack pointers wrong that others, and all else, run into by #SS
+ * (SDM 2, PUSHA; APM 3). */
+static bool pusha_is_refused(const struct frame *f)
+{
+    const struct i386_state *st = f->c->st;
+    bool is_8086 = !i386_protected(st) || i386_vm86(st);
+
+    return is_8086 && !f->c->model->amd && st->seg[SEG_SS].limit == 0xffff && (f->sp & 1) && f->sp >= 7 && f->sp <= 15;
+}
+
 int i386_op_pusha(struct ucpu *u, const struct uop *op)
 {
     struct frame f;
 
     frame_begin(&f, u, op->a, op->b);
+    if (pusha_is_refused(&f))
+        return i386_raise_error(f.c, EXC_GP, 0);
     for (unsigned r = EAX; r <= EDI; r++)
         if (!frame_push(&f, f.c->st->gpr[r]))
             return UOP_FAULT;

@@ -310,6 +310,46 @@ START_TEST(a_word_at_the_end_of_a_real_mode_segment_is_gp)
 }
 END_TEST
 
+/* What is beside it, too: SP of 17 has room for no eighth doubleword, and AMD's processors know no difference. */
+START_TEST(pusha_with_a_low_odd_stack_pointer_is_gp_in_real_mode)
+{
+    static const struct { const char *model; uint8_t prefix, sp; unsigned vector; } cases[] = {
+        {"pentium4", 0x90, 7, EXC_GP}, {"pentium4", 0x90, 9, EXC_GP}, {"pentium4", 0x90, 15, EXC_GP}, {"pentium4", 0x66, 7, EXC_GP},
+        {"pentium4", 0x66, 17, EXC_SS}, {"pentium4", 0x66, 31, EXC_SS}, {"qemu64", 0x90, 7, EXC_SS}, {"qemu64", 0x90, 15, EXC_SS},
+        {"pentium4", 0x90, 17, 0}, {"pentium4", 0x90, 8, 0},
+    };
+    unsigned skip = cases[_i].prefix == 0x90;
+
+    teardown();
+    b = bench_new(cases[_i].model);
+    s = b->s;
+    real_mode(b);
+    poke16(b, EXC_GP * 4, 0x1234);
+    poke16(b, EXC_SS * 4, 0x2345);
+    s->seg[SEG_SS].base = DATA;
+    s->gpr[ESP] = cases[_i].sp;
+    CODE(b, 0x90, 0x60);
+    poke8(b, KCODE, cases[_i].prefix);
+    refresh(b);
+    steps(b, 1 + skip);
+    EQ(s->rip, cases[_i].vector == EXC_GP ? 0x1234 : cases[_i].vector ? 0x2345 : 2);
+    EQ(s->gpr[ESP], (uint16_t)(cases[_i].sp - (cases[_i].vector ? 6 : 16)));
+    if (cases[_i].vector)
+        EQ(peek16(b, DATA + cases[_i].sp - 6), skip);
+}
+END_TEST
+
+START_TEST(pusha_where_no_exception_can_be_pushed_shuts_down)
+{
+    real_mode(b);
+    s->gpr[ESP] = (const unsigned[]){1, 3, 5}[_i];
+    CODE(b, 0x60);
+    refresh(b);
+    EQ(steps(b, 5), STOP_GUEST_END);
+    EQ(b->m->st->end, GUEST_TRIPLE_FAULT);
+}
+END_TEST
+
 START_TEST(sixteen_bit_addresses_wrap)
 {
     real_mode(b);
@@ -464,6 +504,8 @@ Suite *test_suite(void)
     tcase_add_test(t, sixteen_bit_strings_wrap_within_the_segment);
     tcase_add_test(t, port_strings_take_one_iteration_a_step);
     tcase_add_test(t, a_word_at_the_end_of_a_real_mode_segment_is_gp);
+    tcase_add_loop_test(t, pusha_with_a_low_odd_stack_pointer_is_gp_in_real_mode, 0, 10);
+    tcase_add_loop_test(t, pusha_where_no_exception_can_be_pushed_shuts_down, 0, 3);
     tcase_add_test(t, sixteen_bit_addresses_wrap);
     tcase_add_test(t, a_sixteen_bit_stack_pointer_wraps_and_keeps_its_upper_half);
     tcase_add_test(t, branches_of_sixteen_bits_wrap_ip);
