@@ -11,7 +11,8 @@
  * firmware's "etc/system-states" say: SLP_EN with another one does what a reserved
  * type does in the chip, nothing. The machine runs on and WAK_STS stays clear.
  *
- * A write of APMC raises an SMI, if GLBCTL.SMI_EN and DEVACTB.APMC_EN let it; ACPI mode, which firmware's handler
+ * A write of APMC raises an SMI, if DEVACTB.APMC_EN lets it. The data sheet wants GLBCTL.SMI_EN, too; QEMU's and Bochs's boards do
+ * not, and firmware that is made for these (Bochs's own) waits for the SMI without having set it. ACPI mode, which firmware's handler
  * would switch, is switched by the value as well, for those that have no handler.
  *
  * Not modelled: the suspended states, other sources of SMI and EOS (each write is a pulse of its own), device monitors,
@@ -31,7 +32,7 @@
 #define REG_PMREGMISC 0x80u
 
 enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GPEN = 0x0e,
-       GLBSTS = 0x18, GLBCTL = 0x28 };
+       GLBSTS = 0x18 };
 
 #define STS_TMR    0x0001u
 #define STS_PWRBTN 0x0100u
@@ -44,7 +45,6 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 #define SLP_SOFT_OFF 0u
 #define DEVACTB3_APMC_EN 0x02u /* bit 25 of DEVACTB */
 #define GLBSTS_APM 0x20u
-#define GLBCTL_SMI_EN 0x01u
 
 #define HALF_WRAP ((uint64_t)1 << 23) /* TMR_STS: bit 23 changes */
 
@@ -174,7 +174,7 @@ static void raise_smi(struct device *dev)
     if (!(s->config[REG_DEVACTB + 3] & DEVACTB3_APMC_EN))
         return;
     s->io[GLBSTS] |= GLBSTS_APM;
-    if ((s->io[GLBCTL] & GLBCTL_SMI_EN) && w->smi)
+    if (w->smi)
         w->smi(w->smi_ctx);
 }
 
