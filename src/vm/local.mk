@@ -54,6 +54,7 @@ libvm_a_SOURCES = \
 	src/vm/dev/ahci.c src/vm/dev/ahci.h \
 	src/vm/dev/ata.c src/vm/dev/ata.h \
 	src/vm/dev/ata_smart.c src/vm/dev/ata_smart.h \
+	src/vm/dev/ata_security.c src/vm/dev/ata_security.h \
 	src/vm/dev/hda.c src/vm/dev/hda.h src/vm/dev/hda_codec.c \
 	src/vm/dev/ide.c src/vm/dev/ide.h \
 	src/vm/dev/isa_debugcon.c src/vm/dev/isa_debugcon.h \

@@ -547,6 +547,32 @@ static void read_log(unsigned page)
     ck_assert_uint_eq(get(port_at(0) + 0x38), 0);
 }
 
+START_TEST(a_locked_disk_takes_no_queued_commands)
+{
+    static const uint8_t secret[4] = {0, 0, 's', 'x'};
+
+    new_ahci(NULL);
+    prepare(0, 0, 0xf1, 0, 0, 512, 0x40);
+    poke(DATA_AT, secret, sizeof(secret));
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x50);
+    reg(0x04, 0x80000001);
+    reg(0x04, 0x80000002);
+    start(0);
+    prepare_queued(0, false, 40, 1, 512);
+    reg(port_at(0) + 0x34, 1);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x0451);
+    start(0);
+    prepare(0, 0, 0xf2, 0, 0, 512, 0x40);
+    issue(0, 1);
+    ck_assert_uint_eq(get(port_at(0) + 0x20), 0x50);
+    prepare(0, 0, 0x25, 40, 1, 512, 0);
+    issue(0, 1);
+    ck_assert(holds_image(DATA_AT, 40 * 512, 512, 512));
+}
+END_TEST
+
 START_TEST(a_queued_command_that_fails_is_in_the_log)
 {
     static const struct drive_fault bad = {.first = 33, .count = 1};
@@ -719,6 +745,7 @@ static void claims(TCase *tc)
     ADD(memory_that_cannot_be_reached_stops_the_port);
     ADD(a_read_by_pio_ends_with_its_last_block);
     ADD(a_state_of_the_version_before_is_upgraded);
+    ADD(a_locked_disk_takes_no_queued_commands);
     tcase_add_loop_test(tc, ahci_bears_random_commands, 0, 6);
 }
 

@@ -5,7 +5,7 @@
 
 #include "vm/dev/disk_props.h"
 #include "vm/dev/ide.h"
-#include "vm/dev/scsi.h"
+#include "vm/dev/ata.h"
 
 enum { R_DATA, R_ERROR, R_COUNT, R_LOW, R_MID, R_HIGH, R_DEVICE, R_STATUS };
 
@@ -391,10 +391,10 @@ START_TEST(features_show_in_identify)
 
     new_ide();
     identify_words(0, id);
-    ck_assert_uint_eq(id[82], 0x4469);
+    ck_assert_uint_eq(id[82], 0x446b);
     ck_assert_uint_eq(id[85], 0x4069);
     ck_assert_uint_eq(id[84], 0x4003);
-    ck_assert_uint_eq(id[128], 0); /* no security */
+    ck_assert_uint_eq(id[128], 1); /* no security */
     ck_assert_uint_eq(id[88], 0x003f);
     ck_assert_uint_eq(set_features(0x03, 0x44), 0x50);
     ck_assert_uint_eq(set_features(0x03, 0x0c), 0x50); /* PIO mode 4: the DMA mode stays */
@@ -493,9 +493,9 @@ START_TEST(commands_without_data_end_as_they_should)
     } each[] = {{0x00, 0x51}, {0x10, 0x50}, {0x1f, 0x50}, {0x70, 0x50}, {0xb0, 0x51}, {0xe0, 0x50}, {0xe1, 0x50},
                 {0xe2, 0x50}, {0xe3, 0x50}, {0xe7, 0x50}, {0xe5, 0x50}, {0xea, 0x50}, {0xf8, 0x50}, {0x27, 0x50},
                 {0xa0, 0x51}, {0xa1, 0x51}, {0x08, 0x51},
-                /* READ and WRITE LONG, security, device configuration, the maximum not asked for, microcode, buffers */
-                {0x22, 0x51}, {0x23, 0x51}, {0x32, 0x51}, {0x33, 0x51}, {0xf1, 0x51}, {0xf2, 0x51}, {0xf3, 0x51}, {0xf4, 0x51},
-                {0xf5, 0x51}, {0xf6, 0x51}, {0xb1, 0x51}, {0xf9, 0x51}, {0x37, 0x51}, {0x92, 0x51}, {0xe4, 0x51}, {0xe8, 0x51}};
+                /* READ and WRITE LONG, erasing without a warning, passwords once they are frozen, device configuration, the maximum not asked for, microcode, buffers */
+                {0x22, 0x51}, {0x23, 0x51}, {0x32, 0x51}, {0x33, 0x51}, {0xf4, 0x51}, {0xf3, 0x50}, {0xf5, 0x50},
+                {0xf1, 0x51}, {0xf2, 0x51}, {0xf6, 0x51}, {0xb1, 0x51}, {0xf9, 0x51}, {0x37, 0x51}, {0x92, 0x51}, {0xe4, 0x51}, {0xe8, 0x51}};
 
     new_ide();
     for (unsigned i = 0; i < ARRAY_LEN(each); i++) {
@@ -691,6 +691,133 @@ static unsigned attribute(uint8_t id)
             return page[i + 5] | (unsigned)page[i + 6] << 8;
     ck_abort_msg("no attribute %u", id);
 }
+
+/* A command with 512 bytes: a word, a password that begins with `password`, the revision of a master password. The error register. */
+static uint8_t take_password(unsigned code, unsigned feature, unsigned word, const char *password, unsigned revision)
+{
+    uint8_t bytes[36] = {(uint8_t)word, (uint8_t)(word >> 8)};
+
+    strncpy((char *)bytes + 2, password, 32);
+    bytes[34] = (uint8_t)revision;
+    bytes[35] = (uint8_t)(revision >> 8);
+    out(ide, IDE_COMMAND_0, R_ERROR, feature);
+    command(0, 0, 0, code);
+    if (in(ide, IDE_COMMAND_0, R_STATUS) & 1)
+        return in(ide, IDE_COMMAND_0, R_ERROR);
+    ck_assert_uint_eq(in(ide, IDE_COMMAND_0, R_STATUS), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        put_data(i < 18 ? (uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8) : 0);
+    run_for(3000 * MS);
+    return wait() & 1 ? in(ide, IDE_COMMAND_0, R_ERROR) : 0;
+}
+
+static uint8_t plain(unsigned code, unsigned feature)
+{
+    out(ide, IDE_COMMAND_0, R_ERROR, feature);
+    command(0, 1, 1, code);
+    return wait() & 1 ? in(ide, IDE_COMMAND_0, R_ERROR) : 0;
+}
+
+/* Power goes and comes. */
+static void power_cycle(void)
+{
+    reset_all();
+    pci_config_write(&wiring.pci, PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_IO);
+}
+
+static uint16_t security_word(void)
+{
+    uint16_t id[256];
+
+    identify_words(0, id);
+    ck_assert_uint_eq(id[82] & 2, 2);
+    ck_assert_uint_eq(id[85] & 2, id[128] & 2);
+    return id[128];
+}
+
+START_TEST(a_disk_with_a_password_is_locked_when_power_comes)
+{
+    uint16_t id[256];
+
+    new_ide();
+    ck_assert_uint_eq(security_word(), 1);
+    ck_assert_uint_eq(take_password(0xf1, 0, 1, "master", 0x1234), 0);
+    ck_assert_uint_eq(security_word(), 1); /* which locks nothing */
+    ck_assert_uint_eq(take_password(0xf1, 0, 0, "secret", 0), 0);
+    ck_assert_uint_eq(security_word(), 3);
+    identify_words(0, id);
+    ck_assert_uint_eq(id[92], 0x1234);
+    ck_assert_uint_eq(plain(0x40, 0), 0);
+    power_cycle();
+    ck_assert_uint_eq(security_word(), 7);
+    ck_assert_uint_eq(plain(0x40, 0), 4);
+    ck_assert_uint_eq(plain(0x20, 0), 4);
+    ck_assert_uint_eq(plain(0xe7, 0), 4);
+    ck_assert_uint_eq(plain(0xf5, 0), 4);
+    ck_assert_uint_eq(take_password(0xf1, 0, 0, "other", 0), 4);
+    ck_assert_uint_eq(take_password(0xf2, 0, 0, "wrong", 0), 4);
+    ck_assert_uint_eq(take_password(0xf2, 0, 0, "secret", 0), 0);
+    ck_assert_uint_eq(security_word(), 3);
+    ck_assert_uint_eq(plain(0x40, 0), 0);
+    power_cycle();
+    ck_assert_uint_eq(take_password(0xf2, 0, 1, "master", 0), 0);
+    ck_assert_uint_eq(take_password(0xf6, 0, 0, "wrong", 0), 4);
+    ck_assert_uint_eq(take_password(0xf6, 0, 0, "secret", 0), 0);
+    ck_assert_uint_eq(security_word(), 1);
+    ck_assert_uint_eq(plain(0xf5, 0), 0); /* frozen until power goes */
+    ck_assert_uint_eq(security_word(), 9);
+    ck_assert_uint_eq(take_password(0xf1, 0, 0, "secret", 0), 4);
+    power_cycle();
+    ck_assert_uint_eq(take_password(0xf1, 0, 0x100, "secret", 0), 0);
+    power_cycle();
+    ck_assert_uint_eq(security_word(), 0x107);
+    ck_assert_uint_eq(take_password(0xf2, 0, 1, "master", 0), 4); /* at the maximum level it does not unlock, */
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_uint_eq(take_password(0xf2, 0, 0, "wrong", 0), 4);
+    ck_assert_uint_eq(security_word(), 0x117);
+    ck_assert_uint_eq(take_password(0xf2, 0, 0, "secret", 0), 4); /* too many were wrong */
+    power_cycle();
+    ck_assert_uint_eq(take_password(0xf4, 0, 1, "master", 0), 4); /* not without a warning */
+    ck_assert_uint_eq(plain(0xf3, 0), 0);
+    ck_assert_uint_eq(security_word(), 0x107);
+    ck_assert_uint_eq(take_password(0xf4, 0, 1, "master", 0), 4);
+    ck_assert_uint_eq(plain(0xf3, 0), 0);
+    ck_assert_uint_eq(take_password(0xf4, 0, 1, "master", 0), 0); /* but it erases */
+    ck_assert_uint_eq(security_word(), 1);
+    command(0, 77, 1, 0x20);
+    ck_assert_uint_eq(wait(), 0x58);
+    for (unsigned i = 0; i < 256; i++)
+        ck_assert_uint_eq(data(), 0);
+    ck_assert(ide->ops->possible(ide));
+}
+END_TEST
+
+START_TEST(the_host_protected_area_has_a_password)
+{
+    uint16_t id[256];
+
+    new_ide();
+    ck_assert_uint_eq(plain(0xf9, 2), 4); /* there is none yet */
+    ck_assert_uint_eq(plain(0xf9, 4), 4);
+    ck_assert_uint_eq(take_password(0xf9, 1, 0, "area", 0), 0);
+    identify_words(0, id);
+    ck_assert(id[83] & 0x100 && id[86] & 0x100);
+    ck_assert_uint_eq(set_max(999, false), 0);
+    ck_assert_uint_eq(plain(0xf9, 2), 0);
+    ck_assert_uint_eq(set_max(1999, false), 4);
+    ck_assert_uint_eq(take_password(0xf9, 1, 0, "other", 0), 4);
+    ck_assert_uint_eq(take_password(0xf9, 3, 0, "wrong", 0), 4);
+    ck_assert_uint_eq(take_password(0xf9, 3, 0, "area", 0), 0);
+    ck_assert_uint_eq(set_max(1999, false), 0);
+    ck_assert_uint_eq(shown_sectors(), 2000);
+    ck_assert_uint_eq(plain(0xf9, 4), 0);
+    ck_assert_uint_eq(set_max(999, false), 4);
+    ck_assert_uint_eq(plain(0xf9, 2), 4);
+    power_cycle();
+    ck_assert_uint_eq(set_max(999, false), 0);
+    ck_assert_uint_eq(plain(0xf9, 2), 4);
+}
+END_TEST
 
 START_TEST(smart_tells_attributes_thresholds_and_that_all_is_well)
 {
@@ -1015,8 +1142,9 @@ START_TEST(an_older_state_is_upgraded)
     memcpy(old, ide->state, size);
     for (len = size; len && !ide->ops->upgrade(ide, 1, old, len); len--)
         ;
-    ck_assert_uint_eq(size - len, 4 * (sizeof(struct scsi_unit) - SCSI_UNIT_OLD));
-    ck_assert(!ide->ops->upgrade(ide, 2, old, len));
+    ck_assert_uint_eq(size - len, 4 * (sizeof(struct scsi_unit) - SCSI_UNIT_OLD + sizeof(struct ata_security)));
+    len = size - 4 * sizeof(struct ata_security);
+    ck_assert(ide->ops->upgrade(ide, 2, old, len) && !ide->ops->upgrade(ide, 3, old, len));
 }
 END_TEST
 
@@ -1292,6 +1420,8 @@ static void claims(TCase *tc)
     ADD(a_cd_tells_capacity_and_table_of_contents);
     ADD(a_tray_opens_unless_it_is_locked);
     ADD(an_older_state_is_upgraded);
+    ADD(a_disk_with_a_password_is_locked_when_power_comes);
+    ADD(the_host_protected_area_has_a_password);
     tcase_add_loop_test(tc, ide_bears_random_accesses, 0, 8);
 }
 

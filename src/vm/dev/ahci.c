@@ -459,6 +459,18 @@ static void trim(struct ahci *a, unsigned n, struct slot *s)
     finish(a, n, s);
 }
 
+static void take(struct ahci *a, unsigned n, struct slot *s)
+{
+    struct ata_unit *u = &a->st->port[n].unit;
+    uint8_t data[ATA_SECTOR];
+
+    if (move(a, s, 0, data, sizeof(data), false) < sizeof(data))
+        ata_abort(u);
+    else
+        ata_take(a->drives[n], u, data);
+    finish(a, n, s);
+}
+
 static void verify(struct ahci *a, unsigned n, const struct slot *s)
 {
     struct ata_unit *u = &a->st->port[n].unit;
@@ -530,6 +542,8 @@ static uint64_t bytes_of(struct ahci *a, unsigned n, const struct slot *s)
     const struct ata_unit *u = &a->st->port[n].unit;
     struct scsi_command c;
 
+    if (u->work.kind == ATA_TAKE)
+        return ata_take_bytes(a->drives[n], u);
     if (u->work.kind != ATA_PACKET)
         return u->work.kind == ATA_READ || u->work.kind == ATA_WRITE || u->work.kind == ATA_VERIFY
                    ? (uint64_t)u->work.sectors * ATA_SECTOR : 0;
@@ -622,7 +636,7 @@ static void take_queued(struct ahci *a, unsigned n, const struct slot *s)
     struct ata_task *t = &p->unit.task;
     uint8_t tag = s->fis[12] >> 3;
 
-    if (ata_is_packet(a->drives[n]) || p->failed || tag != p->slot || !(p->sact >> tag & 1u)) {
+    if (ata_is_packet(a->drives[n]) || p->failed || ata_security_refuses(&p->unit.security, s->fis[2]) || tag != p->slot || !(p->sact >> tag & 1u)) {
         p->unit.task.command = s->fis[2];
         ata_abort(&p->unit);
         finish(a, n, s);
@@ -801,6 +815,9 @@ static void over(struct ahci *a, unsigned n)
         break;
     case ATA_TRIM:
         trim(a, n, &s);
+        break;
+    case ATA_TAKE:
+        take(a, n, &s);
         break;
     case ATA_VERIFY:
         verify(a, n, &s);
@@ -1089,19 +1106,19 @@ static bool ahci_possible(const struct device *dev)
     return true;
 }
 
-/* Version 2 took the first slot that waited, always; its units and version 3's were as ata_unit_of_old() knows them. */
+/* Version 2 took the first slot that waited, always; units up to version 4 were as ata_unit_of_old() knows them. */
 static bool ahci_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
     struct ahci_state *s = dev->state;
     size_t head = offsetof(struct ahci_state, port), tail = sizeof(s->port[0]) - sizeof(s->port[0].unit);
     const uint8_t *from = (const uint8_t *)old + head;
-    size_t unit = sizeof(struct ata_unit) - sizeof(struct scsi_unit) + SCSI_UNIT_OLD;
+    enum ata_unit_age age = version < 4 ? ATA_UNIT_OLDEST : ATA_UNIT_OLDER;
 
-    if ((version != 2 && version != 3) || len != head + PORTS * (unit + tail))
+    if (version < 2 || version > 4 || len != head + PORTS * (ata_unit_old_bytes(age) + tail))
         return false;
     memcpy(s, old, head);
     for (unsigned n = 0; n < PORTS; n++) {
-        from += ata_unit_of_old(&s->port[n].unit, from);
+        from += ata_unit_of_old(&s->port[n].unit, from, age);
         memcpy((uint8_t *)&s->port[n] + sizeof(s->port[n].unit), from, tail);
         from += tail;
     }
@@ -1111,7 +1128,7 @@ static bool ahci_upgrade(struct device *dev, uint32_t version, const void *old, 
 static const struct device_ops ahci_ops = {
     .name = "ich9-ahci",
     .state_size = sizeof(struct ahci_state),
-    .state_version = 4,
+    .state_version = 5,
     .upgrade = ahci_upgrade,
     .possible = ahci_possible,
     .reset = ahci_reset,

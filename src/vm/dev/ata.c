@@ -2,9 +2,9 @@
  * ATA and ATAPI devices (ATA/ATAPI-6, INCITS 361; DATA SET MANAGEMENT of ACS-2): commands, addresses in
  * all three forms, IDENTIFY data, errors.
  *
- * SMART is ata_smart.c's. Power modes are told, and end with the next command that needs the medium, at once.
+ * SMART is ata_smart.c's, passwords are ata_security.c's. Power modes are told, and end with the next command that needs the medium, at once.
  *
- * Not modelled, and not offered by IDENTIFY: security, passwords of the host protected area, device configuration overlay,
+ * Not modelled, and not offered by IDENTIFY: device configuration overlay,
  * queued commands of ATA-6, overlapped packets, advanced power management, acoustics, READ and WRITE LONG and BUFFER.
  *
  * To add a command: a row of commands[] if it moves sectors, else a case in simple_command().
@@ -96,6 +96,8 @@ static void power_on(struct drive *d, struct ata_unit *u)
 
     memset(u, 0, sizeof(*u));
     u->smart = was.smart;
+    u->security = was.security;
+    ata_security_power_on(&u->security);
     u->most = u->most_kept = was.most_kept;
     u->protected = was.most_kept ? was.protected : 0;
     u->heads = (uint8_t)g.heads;
@@ -361,13 +363,16 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     put_words(r, 60, most28, 2);
     identify_modes(u, r);
     put_words(r, 80, 0x00f0, 1); /* ATA-4 to 7 */
-    put_words(r, 82, 0x4469, 1); /* NOP, host protected area, look-ahead, write cache, power management, SMART */
-    put_words(r, 83, 0x7400, 1); /* FLUSH CACHE (EXT), 48 bits */
+    put_words(r, 82, 0x446b, 1); /* NOP, host protected area, look-ahead, write cache, power management, security, SMART */
+    put_words(r, 83, 0x7500, 1); /* FLUSH CACHE (EXT), 48 bits, passwords of the host protected area */
     put_words(r, 84, 0x4003, 1); /* SMART's error log and self-tests */
-    put_words(r, 85, 0x4008u | (u->smart.disabled ? 0 : 1u) | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0) |
+    put_words(r, 85, 0x4008u | (u->smart.disabled ? 0 : 1u) | (u->security.enabled ? 2u : 0) | (u->cache ? 0x20u : 0) | (u->ahead ? 0x40u : 0) |
                      (u->most ? 0x400u : 0), 1);
-    put_words(r, 86, 0x3400, 1);
+    put_words(r, 86, 0x3400u | (u->security.area_set ? 0x100u : 0), 1);
     put_words(r, 87, 0x4003, 1);
+    put_words(r, 89, 1, 1); /* of two minutes, for erasing */
+    put_words(r, 92, ata_security_revision(&u->security), 1);
+    put_words(r, 128, ata_security_status(&u->security), 1);
     put_words(r, 100, total, 4);
     if (disk_physical_block(d) > ATA_SECTOR) /* so many logical sectors in a physical one */
         put_words(r, 106, 0x6000u | (uint32_t)__builtin_ctz(disk_physical_block(d) / ATA_SECTOR), 1);
@@ -469,7 +474,7 @@ static void set_max(struct drive *d, struct ata_unit *u, uint8_t asked, bool wid
     bool keep = u->task.count[0] & 1u;
     uint64_t all = d->c.size / ATA_SECTOR, lba;
 
-    if (asked != (wide ? ASKED_MAX_EXT : ASKED_MAX) || (u->most && u->protected != asked)) {
+    if (u->security.area_locked || u->security.area_frozen || asked != (wide ? ASKED_MAX_EXT : ASKED_MAX) || (u->most && u->protected != asked)) {
         ata_abort(u);
         return;
     }
@@ -501,6 +506,30 @@ static void set_geometry(struct ata_unit *u)
     u->sectors = u->task.count[0];
     u->heads = (uint8_t)((u->task.device & 15u) + 1u);
     finish(u, 0);
+}
+
+/* What the passwords say of the command. */
+static void password_command(struct drive *d, struct ata_unit *u, enum security_answer answer)
+{
+    if (answer == SECURITY_TAKES && !(u->task.command == SECURITY_ERASE_UNIT && d->c.read_only))
+        u->work = (struct ata_work){.kind = ATA_TAKE, .sectors = 1, .block = 1};
+    else if (answer == SECURITY_OK)
+        finish(u, 0);
+    else
+        ata_abort(u);
+}
+
+uint64_t ata_take_bytes(const struct drive *d, const struct ata_unit *u)
+{
+    return u->task.command == SECURITY_ERASE_UNIT ? d->c.size : ATA_SECTOR;
+}
+
+void ata_take(struct drive *d, struct ata_unit *u, const uint8_t *data)
+{
+    bool good = u->task.command == SET_MAX ? ata_area_take(&u->security, u->task.features[0], data)
+                                           : ata_security_take(d, &u->security, u->task.command, data);
+
+    finish(u, good ? 0 : ATA_ABRT);
 }
 
 static void smart_command(struct drive *d, struct ata_unit *u, uint8_t *reply)
@@ -535,7 +564,14 @@ static void simple_command(struct drive *d, struct ata_unit *u, uint8_t command,
         native_max(d, u, command == NATIVE_MAX_EXT);
         break;
     case SET_MAX: case SET_MAX_EXT:
-        set_max(d, u, asked, command == SET_MAX_EXT);
+        if (command == SET_MAX && asked != ASKED_MAX && u->task.features[0])
+            password_command(d, u, ata_area_command(&u->security, u->task.features[0]));
+        else
+            set_max(d, u, asked, command == SET_MAX_EXT);
+        break;
+    case SECURITY_SET_PASSWORD: case SECURITY_UNLOCK: case SECURITY_ERASE_PREPARE: case SECURITY_ERASE_UNIT:
+    case SECURITY_FREEZE_LOCK: case SECURITY_DISABLE_PASSWORD:
+        password_command(d, u, ata_security_command(&u->security, command));
         break;
     case SMART:
         smart_command(d, u, reply);
@@ -643,6 +679,10 @@ static void dispatch(struct drive *d, struct ata_unit *u, uint8_t command, uint8
         packet_command(d, u, command, reply);
         return;
     }
+    if (ata_security_refuses(&u->security, command)) {
+        ata_abort(u);
+        return;
+    }
     for (unsigned row = 0; row < ARRAY_LEN(commands); row++)
         if (commands[row].code == command) {
             sector_command(d, u, row);
@@ -666,6 +706,8 @@ void ata_begin(struct drive *d, struct ata_unit *u, uint8_t command, uint8_t *re
     u->task.error = 0;
     u->work = (struct ata_work){0};
     u->asked = 0;
+    if (command != SECURITY_ERASE_UNIT)
+        u->security.prepared = 0;
     memset(reply, 0, ATA_SECTOR);
     ata_smart_begin(&u->smart, &u->task);
     if (command != CHECK_POWER) { /* the timer begins again */
@@ -695,14 +737,25 @@ void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t
         ata_abort(u);
 }
 
-size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old)
+size_t ata_unit_old_bytes(enum ata_unit_age age)
 {
-    size_t head = offsetof(struct ata_unit, scsi), tail = sizeof(*u) - offsetof(struct ata_unit, heads), unit;
+    return offsetof(struct ata_unit, security) - (age == ATA_UNIT_OLDEST ? sizeof(struct scsi_unit) - SCSI_UNIT_OLD : 0);
+}
 
+size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old, enum ata_unit_age age)
+{
+    size_t head = offsetof(struct ata_unit, scsi), tail = offsetof(struct ata_unit, security) - offsetof(struct ata_unit, heads), at = head;
+
+    memset(u, 0, sizeof(*u));
     memcpy(u, old, head);
-    unit = scsi_unit_of_old(&u->scsi, old + head);
-    memcpy(&u->heads, old + head + unit, tail);
-    return head + unit + tail;
+    if (age == ATA_UNIT_OLDEST) {
+        at += scsi_unit_of_old(&u->scsi, old + at);
+    } else {
+        memcpy(&u->scsi, old + at, sizeof(u->scsi));
+        at += sizeof(u->scsi);
+    }
+    memcpy(&u->heads, old + at, tail);
+    return at + tail;
 }
 
 bool ata_possible(const struct ata_unit *u)

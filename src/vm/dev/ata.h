@@ -5,6 +5,7 @@
 #ifndef HINDCAST_VM_DEV_ATA_H
 #define HINDCAST_VM_DEV_ATA_H
 
+#include "vm/dev/ata_security.h"
 #include "vm/dev/ata_smart.h"
 #include "vm/dev/scsi.h"
 #include "vm/device.h"
@@ -32,6 +33,7 @@ enum ata_kind {
     ATA_FLUSH,     /* takes as long as a flush, no data */
     ATA_TRIM,      /* `sectors` sectors with ranges to be discarded, from the host */
     ATA_PACKET,    /* a command packet from the host */
+    ATA_TAKE,      /* 512 bytes from the host, for ata_take(); then it takes as long as ata_take_bytes() say */
     ATA_KINDS
 };
 
@@ -73,6 +75,7 @@ struct ata_unit {
     uint64_t most, most_kept;   /* sectors that the host is shown, 0: all; what a hardware reset makes of it */
     uint64_t used_at;           /* vtime of the last command */
     struct ata_smart smart;     /* a disk's */
+    struct ata_security security;
 };
 DEVICE_STATE_END
 
@@ -107,8 +110,14 @@ void ata_end(struct drive *d, struct ata_unit *u, enum drive_status status, uint
 void ata_abort(struct ata_unit *u);
 /* The list of a DATA SET MANAGEMENT command. */
 void ata_trim(struct drive *d, struct ata_unit *u, const uint8_t *list, uint32_t len);
-/* From what such a struct was while its SCSI unit was as scsi_unit_of_old() knows it; returns how many bytes that were. */
-size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old);
+/* What such a struct was: without `security`, and before that with a SCSI unit as scsi_unit_of_old() knows it. */
+enum ata_unit_age { ATA_UNIT_OLDEST, ATA_UNIT_OLDER };
+size_t ata_unit_old_bytes(enum ata_unit_age age);
+/* From one of those; returns how many bytes that were. */
+size_t ata_unit_of_old(struct ata_unit *u, const uint8_t *old, enum ata_unit_age age);
+/* A command's data, of ATA_TAKE, and its end; how many bytes of the medium that is about. */
+void ata_take(struct drive *d, struct ata_unit *u, const uint8_t *data);
+uint64_t ata_take_bytes(const struct drive *d, const struct ata_unit *u);
 /* For `possible`: can the channel's code live with it? */
 bool ata_possible(const struct ata_unit *u);
 

@@ -545,6 +545,9 @@ static void buffer_done(const struct port *p)
     case ATA_WRITE:
         busy_for(p, following(p, block_bytes(u)));
         return;
+    case ATA_TAKE:
+        busy_for(p, drive_duration(drive_of(p), ata_take_bytes(drive_of(p), u)));
+        return;
     default: /* a reply */
         u->work.kind = ATA_DONE;
         u->task.status = ATA_DRDY | ATA_DSC;
@@ -574,6 +577,9 @@ static void phase_over(const struct port *p)
         write_block(p);
     } else if (u->work.kind == ATA_VERIFY) {
         verify(p);
+    } else if (u->work.kind == ATA_TAKE) {
+        ata_take(drive_of(p), u, c->buffer);
+        end_command(p);
     } else {
         ata_end(drive_of(p), u, DRIVE_OK, 0);
         end_command(p);
@@ -602,6 +608,9 @@ static void start(const struct port *p)
         break;
     case ATA_TRIM:
         dma_phase(p);
+        break;
+    case ATA_TAKE:
+        offer(p, PHASE_OUT, ATA_SECTOR);
         break;
     case ATA_VERIFY: case ATA_FLUSH:
         busy_for(p, drive_duration(d, (uint64_t)u->work.sectors * ATA_SECTOR));
@@ -988,20 +997,20 @@ static bool ide_possible(const struct device *dev)
     return channel_possible(dev, 0) && channel_possible(dev, 1);
 }
 
-/* Version 1 had devices as ata_unit_of_old() knows them. */
+/* Versions 1 and 2 had devices as ata_unit_of_old() knows them. */
 static bool ide_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
     struct ide_state *s = dev->state;
     size_t head = offsetof(struct ide_state, channel), tail = sizeof(s->channel[0]) - sizeof(s->channel[0].unit);
-    size_t unit = sizeof(struct ata_unit) - sizeof(struct scsi_unit) + SCSI_UNIT_OLD;
+    enum ata_unit_age age = version == 1 ? ATA_UNIT_OLDEST : ATA_UNIT_OLDER;
     const uint8_t *from = (const uint8_t *)old + head;
 
-    if (version != 1 || len != head + IDE_CHANNELS * (2 * unit + tail))
+    if ((version != 1 && version != 2) || len != head + IDE_CHANNELS * (2 * ata_unit_old_bytes(age) + tail))
         return false;
     memcpy(s, old, head);
     for (unsigned n = 0; n < IDE_CHANNELS; n++) {
         for (unsigned i = 0; i < 2; i++)
-            from += ata_unit_of_old(&s->channel[n].unit[i], from);
+            from += ata_unit_of_old(&s->channel[n].unit[i], from, age);
         memcpy((uint8_t *)&s->channel[n] + sizeof(s->channel[n].unit), from, tail);
         from += tail;
     }
@@ -1011,7 +1020,7 @@ static bool ide_upgrade(struct device *dev, uint32_t version, const void *old, s
 const struct device_ops ide_ops = {
     .name = "ide",
     .state_size = sizeof(struct ide_state),
-    .state_version = 2,
+    .state_version = 3,
     .upgrade = ide_upgrade,
     .calm_reads = true,
     .possible = ide_possible,
