@@ -394,7 +394,7 @@ START_TEST(features_show_in_identify)
     ck_assert_uint_eq(id[82], 0x446b);
     ck_assert_uint_eq(id[85], 0x4069);
     ck_assert_uint_eq(id[84], 0x4003);
-    ck_assert_uint_eq(id[128], 1); /* no security */
+    ck_assert_uint_eq(id[128], 1); /* no password */
     ck_assert_uint_eq(id[88], 0x003f);
     ck_assert_uint_eq(set_features(0x03, 0x44), 0x50);
     ck_assert_uint_eq(set_features(0x03, 0x0c), 0x50); /* PIO mode 4: the DMA mode stays */

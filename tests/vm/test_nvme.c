@@ -906,12 +906,45 @@ START_TEST(formatting_erases_all_in_its_time)
         ck_assert_uint_eq(peek32(DATA_AT), 0);
     }
     ck_assert_uint_eq(submit(1, io(2, 51, 1, DATA_AT, 0)), 0x281);
-    ck_assert_uint_eq(admin(0x80, 1, 1, 0), 0x10a);      /* no other blocks, */
-    ck_assert_uint_eq(admin(0x80, 1, 1 << 5, 0), 0x10a); /* no protection information, */
-    ck_assert_uint_eq(admin(0x80, 1, 2 << 9, 0), 2);     /* no keys */
+    ck_assert_uint_eq(admin(0x80, 1, 2, 0), 0x10a);      /* blocks of two sizes, */
+    ck_assert_uint_eq(admin(0x80, 1, 1 << 5, 0), 0x10a); /* no protection information */
+    ck_assert_uint_eq(admin(0x80, 1, 3 << 9, 0), 2);
     ck_assert_uint_eq(admin(0x80, 0, 0, 0), 0x0b);
     drive_find(m, "d0")->c.read_only = true;
     ck_assert_uint_eq(admin(0x80, 1, 0, 0), 0x182);
+}
+END_TEST
+
+START_TEST(a_namespace_is_formatted_to_blocks_of_4_kib)
+{
+    new_nvme(NULL);
+    create_queues();
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 24) >> 8 & 0xffff, 1);     /* two formats, the first is in use */
+    ck_assert_uint_eq(peek32(DATA_AT + 128) >> 16 & 0xff, 9);
+    ck_assert_uint_eq(peek32(DATA_AT + 132) >> 16 & 0xff, 12);
+    ck_assert_uint_eq(submit(1, io(4, 100, 1, 0, 0)), 0);
+    ck_assert_uint_eq(admin(0x80, 1, 1 | 2 << 9, 0), 0);          /* erased cryptographically */
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 24) >> 8 & 0xffff, 0x101);
+    ck_assert_uint_eq(peek32(DATA_AT), DISK_SECTORS / 8);
+    ck_assert_uint_eq(submit(1, io(2, DISK_SECTORS / 8, 1, DATA_AT, 0)), 0x80);
+    for (unsigned i = 0; i < 4096; i += 4)
+        poke32(DATA_AT + i, 0x1000 + i);
+    ck_assert_uint_eq(submit(1, io(1, 12, 1, DATA_AT, 0)), 0);    /* which was marked as uncorrectable */
+    poke32(DATA_AT + 4092, 0);
+    ck_assert_uint_eq(submit(1, io(2, 12, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(peek32(DATA_AT + 4092), 0x1000 + 4092);
+    ck_assert_uint_eq(submit(1, io(4, 511, 1, 0, 0)), 0);
+    ck_assert_uint_eq(submit(1, io(2, 511, 1, DATA_AT, 0)), 0x281);
+    ck_assert(nvme->ops->possible(nvme));
+    ck_assert_uint_eq(admin(0x80, 1, 0, 0), 0);                   /* and back */
+    ck_assert_uint_eq(identify(0, 1), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), DISK_SECTORS);
+    poke32(DATA_AT, 1);
+    ck_assert_uint_eq(submit(1, io(2, 96, 1, DATA_AT, 0)), 0);
+    ck_assert_uint_eq(peek32(DATA_AT), 0);
+    ck_assert_uint_eq(submit(1, io(2, 511, 1, DATA_AT, 0)), 0);
 }
 END_TEST
 
@@ -1126,6 +1159,7 @@ static void claims(TCase *tc)
     ADD(properties_show_in_identify);
     ADD(a_state_of_the_first_layout_is_upgraded);
     ADD(prps_in_device_registers_do_no_harm);
+    ADD(a_namespace_is_formatted_to_blocks_of_4_kib);
     tcase_add_loop_test(tc, nvme_bears_random_rings, 0, 6);
 }
 

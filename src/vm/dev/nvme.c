@@ -520,13 +520,14 @@ static bool nvme_possible(const struct device *dev)
     return machine_deadline_possible(dev->machine, s->done_at);
 }
 
-/* Version 1 coalesced no interrupts, and knew nothing of what goes on beside commands. Version 2 overwrote nothing. */
+/* Version 1 coalesced no interrupts, and knew nothing of what goes on beside commands. Version 2 overwrote nothing, version 3 had blocks
+ * of one size. */
 static bool nvme_upgrade(struct device *dev, uint32_t version, const void *old, size_t len)
 {
     struct nvme *n = dev->wiring;
     struct nvme_state *s = n->st;
 
-    if (version == 2 && len == sizeof(*s)) {
+    if ((version == 2 || version == 3) && len == sizeof(*s)) {
         memcpy(s, old, len);
         return true;
     }
@@ -551,7 +552,7 @@ static void nvme_destroy(struct device *dev)
 static const struct device_ops nvme_ops = {
     .name = "nvme",
     .state_size = sizeof(struct nvme_state),
-    .state_version = 3,
+    .state_version = 4,
     .upgrade = nvme_upgrade,
     .possible = nvme_possible,
     .reset = nvme_reset,

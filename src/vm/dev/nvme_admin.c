@@ -65,7 +65,7 @@ static void identify_controller(const struct nvme *n, uint8_t *r)
     r[513] = 0x44;
     put(r + 516, 1, 4);  /* namespaces */
     put(r + 520, 0x1df, 2); /* all but reservations */
-    r[524] = 0;          /* a namespace is formatted, erased by itself; no encryption */
+    r[524] = 4;          /* a namespace is formatted, erased by itself, also cryptographically */
     r[525] = 7;          /* a volatile write cache, of which all namespaces are flushed at once too */
     put(r + 534, 1, 2);  /* copies of format 0 */
     snprintf((char *)r + 768, 256, "nqn.2026-01.org.hindcast:%s", n->drive->serial);
@@ -82,14 +82,15 @@ static void put_eui64(const struct nvme *n, uint8_t *at)
 static void identify_namespace(const struct nvme *n, uint8_t *r)
 {
     const struct drive *d = n->drive;
+    uint32_t best = disk_physical_block(d);
 
     for (unsigned at = 0; at < 24; at += 8)
-        put(r + at, drive_sectors(d), 8);
+        put(r + at, nvme_block_count(n), 8);
     r[24] = d->c.discard == DRIVE_DISCARD_ZERO ? 1 : 0; /* thin provisioning */
     if (d->identity.physical_block) { /* what writes and deallocations are best aligned to, and multiples of; less one */
         r[24] |= 0x10;
         for (unsigned at = 64; at < 74; at += 2)
-            put(r + at, (1u << disk_physical_exponent(d)) - 1, 2);
+            put(r + at, best > nvme_block_bytes(n) ? best / nvme_block_bytes(n) - 1 : 0, 2);
     }
     r[32] = 0x80 | nvme_format_left(n);
     r[33] = d->c.discard == DRIVE_DISCARD_ZERO ? 9 : 0; /* deallocated blocks read as zeros; Write Zeroes deallocates */
@@ -98,7 +99,11 @@ static void identify_namespace(const struct nvme *n, uint8_t *r)
     r[80] = COPY_RANGES - 1;
     r[99] = d->c.read_only ? 1 : 0;
     put_eui64(n, r + 120);
+    r[25] = (uint8_t)(nvme_formats(n) - 1);
+    r[26] = n->st->format;
     r[130] = (uint8_t)__builtin_ctz(d->c.sector_size);
+    if (nvme_formats(n) > 1)
+        r[134] = (uint8_t)__builtin_ctz(NVME_LARGE_BLOCK);
 }
 
 /* Controllers from an identifier on: there is one, 0. */

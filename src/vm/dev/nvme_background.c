@@ -10,7 +10,7 @@
  * Overwriting takes each pass's time, and what the last one writes is all that anybody can read: its pattern, or, deallocated, zeros.
  * The medium is as if encrypted by a key of which only the change can be noticed: a cryptographic erase is erasing without the time to write.
  *
- * Not modelled: formats with other blocks or metadata, cryptographic erase by Format NVM, conveyed vendor's tests.
+ * Not modelled: formats with metadata, conveyed vendor's tests.
  */
 #include <string.h>
 
@@ -58,6 +58,8 @@ static bool first_bad(const struct nvme *n, uint64_t *lba)
             *lba = d->c.faults[i].first;
             found = true;
         }
+    if (found) /* of the namespace */
+        *lba = *lba * d->c.sector_size / nvme_block_bytes(n);
     return found;
 }
 
@@ -238,7 +240,7 @@ static void erase_piece(struct nvme *n, uint64_t len)
             break;
         at += done / sector * sector + sector;
     }
-    nvme_written(n, n->st->erased / sector, len / sector);
+    nvme_written(n, n->st->erased / nvme_block_bytes(n), len / nvme_block_bytes(n));
     n->st->erased = end;
 }
 
@@ -299,13 +301,15 @@ uint16_t nvme_format(struct nvme *n, const struct command *c)
         return BAD_NAMESPACE | DNR;
     if (nvme_erasing_status(s) != OK)
         return nvme_erasing_status(s);
-    if (c->dw10 & 0xefu) /* there are no other blocks, and no protection information */
+    if ((c->dw10 & 15u) >= nvme_formats(n) || (c->dw10 & 0xe0u)) /* there is no protection information */
         return BAD_FORMAT | DNR;
-    if ((c->dw10 >> 9 & 7u) > 1) /* what is encrypted is forgotten with its key: nothing is */
+    if ((c->dw10 >> 9 & 7u) > 2)
         return BAD_FIELD | DNR;
     if (n->drive->c.read_only)
         return READ_ONLY | DNR;
     s->format_id = c->id;
+    nvme_written(n, 0, nvme_block_count(n)); /* marks are of blocks as they were */
+    s->format = c->dw10 & 15u;
     erase(n, ERASING_FORMAT);
     return NO_COMPLETION;
 }
@@ -404,7 +408,7 @@ bool nvme_background_possible(const struct nvme *n)
     const struct nvme_state *s = n->st;
     const struct machine *m = n->dev->machine;
 
-    return machine_deadline_possible(m, s->test_ends) && machine_deadline_possible(m, s->erase_at) &&
+    return s->format < nvme_formats(n) && machine_deadline_possible(m, s->test_ends) && machine_deadline_possible(m, s->erase_at) &&
            s->erasing <= ERASING_SANITIZE && s->erased <= DRIVE_MAX_BYTES && s->erased % n->drive->c.sector_size == 0 &&
            (s->test_ends == VTIME_NEVER ? !s->testing : s->testing == TEST_SHORT || s->testing == TEST_EXTENDED) &&
            s->test_began <= s->test_ends && (s->erase_at == VTIME_NEVER || s->erasing) &&

@@ -73,12 +73,12 @@ static uint64_t lba_of(const struct command *c)
 
 static uint64_t length_of(const struct nvme *n, const struct command *c)
 {
-    return ((uint64_t)(c->dw12 & 0xffffu) + 1) * n->drive->c.sector_size;
+    return ((uint64_t)(c->dw12 & 0xffffu) + 1) * nvme_block_bytes(n);
 }
 
 static bool range_fits(const struct nvme *n, const struct command *c)
 {
-    uint64_t total = drive_sectors(n->drive), lba = lba_of(c);
+    uint64_t total = nvme_block_count(n), lba = lba_of(c);
 
     return lba <= total && (c->dw12 & 0xffffu) + 1ull <= total - lba;
 }
@@ -99,7 +99,7 @@ static uint16_t status_of(struct nvme *n, enum drive_status status, uint16_t bad
 /* Read blocks of which none may be marked. */
 static uint16_t read_blocks(struct nvme *n, uint64_t at, void *buf, size_t len)
 {
-    uint32_t sector = n->drive->c.sector_size;
+    uint32_t sector = nvme_block_bytes(n);
 
     if (unreadable(n, at / sector, len / sector)) {
         n->st->media_errors++;
@@ -110,7 +110,7 @@ static uint16_t read_blocks(struct nvme *n, uint64_t at, void *buf, size_t len)
 
 static uint16_t write_blocks(struct nvme *n, uint64_t at, const void *buf, size_t len)
 {
-    uint32_t sector = n->drive->c.sector_size;
+    uint32_t sector = nvme_block_bytes(n);
     uint16_t status = status_of(n, drive_write(n->drive, at, buf, len, NULL), WRITE_FAULT);
 
     if (status == OK)
@@ -121,7 +121,7 @@ static uint16_t write_blocks(struct nvme *n, uint64_t at, const void *buf, size_
 /* A piece of a read, write or compare. */
 static uint16_t move_blocks(struct nvme *n, const struct command *c, uint64_t whole, uint64_t done, size_t len)
 {
-    uint64_t at = lba_of(c) * n->drive->c.sector_size + done;
+    uint64_t at = lba_of(c) * nvme_block_bytes(n) + done;
     uint8_t piece[PAGE_SIZE], other[PAGE_SIZE];
     uint16_t status = OK;
 
@@ -168,7 +168,7 @@ static uint16_t dataset(struct nvme *n, const struct command *c)
         uint32_t attributes, blocks;
         uint64_t lba;
     } range;
-    uint64_t total = drive_sectors(n->drive), ranges = (c->dw10 & 0xffu) + 1ull;
+    uint64_t total = nvme_block_count(n), ranges = (c->dw10 & 0xffu) + 1ull;
 
     for (uint64_t i = 0; i < ranges; i++) {
         uint16_t status = nvme_move(n, c, ranges * sizeof(range), i * sizeof(range), &range, sizeof(range), false);
@@ -179,8 +179,8 @@ static uint16_t dataset(struct nvme *n, const struct command *c)
             continue;
         if (range.lba > total || range.blocks > total - range.lba)
             return BAD_LBA | DNR;
-        status = status_of(n, drive_discard(n->drive, range.lba * n->drive->c.sector_size,
-                                            (uint64_t)range.blocks * n->drive->c.sector_size, NULL), WRITE_FAULT);
+        status = status_of(n, drive_discard(n->drive, range.lba * nvme_block_bytes(n),
+                                            (uint64_t)range.blocks * nvme_block_bytes(n), NULL), WRITE_FAULT);
         if (status != OK)
             return status;
         nvme_written(n, range.lba, range.blocks);
@@ -239,7 +239,7 @@ static uint16_t copy_blocks(struct nvme *n, uint64_t from, uint64_t to, uint64_t
 static uint16_t copy(struct nvme *n, const struct command *c)
 {
     struct copy_range r[COPY_RANGES];
-    uint64_t to = lba_of(c), total, sectors = drive_sectors(n->drive), sector = n->drive->c.sector_size;
+    uint64_t to = lba_of(c), total, sectors = nvme_block_count(n), sector = nvme_block_bytes(n);
     uint32_t count;
     uint16_t status = copy_ranges(n, c, r, &count, &total);
 
@@ -271,7 +271,7 @@ uint64_t nvme_bytes_moved(struct nvme *n, const struct command *c)
     case N_READ: case N_WRITE: case N_COMPARE: case N_VERIFY:
         return length_of(n, c);
     case N_COPY:
-        return copy_ranges(n, c, r, &count, &total) == OK ? 2 * total * n->drive->c.sector_size : 0;
+        return copy_ranges(n, c, r, &count, &total) == OK ? 2 * total * nvme_block_bytes(n) : 0;
     default:
         return 0;
     }
@@ -279,7 +279,7 @@ uint64_t nvme_bytes_moved(struct nvme *n, const struct command *c)
 
 static uint16_t write_zeroes(struct nvme *n, const struct command *c)
 {
-    uint16_t status = status_of(n, drive_write_zeroes(n->drive, lba_of(c) * n->drive->c.sector_size, length_of(n, c), NULL), WRITE_FAULT);
+    uint16_t status = status_of(n, drive_write_zeroes(n->drive, lba_of(c) * nvme_block_bytes(n), length_of(n, c), NULL), WRITE_FAULT);
 
     if (status == OK)
         nvme_written(n, lba_of(c), (c->dw12 & 0xffffu) + 1ull);
@@ -297,7 +297,7 @@ static uint16_t write_uncorrectable(struct nvme *n, const struct command *c)
 static uint16_t verify(struct nvme *n, const struct command *c)
 {
     if (!unreadable(n, lba_of(c), (c->dw12 & 0xffffu) + 1ull))
-        return status_of(n, drive_verify(n->drive, lba_of(c) * n->drive->c.sector_size, length_of(n, c), NULL), READ_ERROR);
+        return status_of(n, drive_verify(n->drive, lba_of(c) * nvme_block_bytes(n), length_of(n, c), NULL), READ_ERROR);
     n->st->media_errors++;
     return READ_ERROR;
 }

@@ -155,7 +155,7 @@ struct nvme_state {
     uint8_t erasing;       /* enum nvme_erasing */
     uint8_t testing;       /* self-test code */
     uint8_t clock_set;     /* by the host */
-    uint8_t reserved_end;
+    uint8_t format;        /* number of the namespace's: 0, blocks of the drive's size; 1, of 4 KiB */
     struct nvme_settings saved;
     /* Since version 3. */
     uint32_t overwritten_with; /* the pattern of the last overwriting */
@@ -175,6 +175,24 @@ struct nvme {
     struct drive *drive;
     struct sparse_pages marks; /* a bit for each block that Write Uncorrectable has made unreadable */
 };
+
+/* Blocks of 512 bytes may be made ones of 4 KiB; there are so many formats. */
+#define NVME_LARGE_BLOCK 4096u
+
+static inline unsigned nvme_formats(const struct nvme *n)
+{
+    return n->drive->c.sector_size < NVME_LARGE_BLOCK ? 2 : 1;
+}
+
+static inline uint32_t nvme_block_bytes(const struct nvme *n)
+{
+    return n->st->format ? NVME_LARGE_BLOCK : n->drive->c.sector_size;
+}
+
+static inline uint64_t nvme_block_count(const struct nvme *n)
+{
+    return drive_sectors(n->drive) * n->drive->c.sector_size / nvme_block_bytes(n);
+}
 
 struct command {
     uint8_t opcode, flags;
