@@ -356,6 +356,31 @@ START_TEST(user_data_of_a_cd_are_read_by_read_cd)
 }
 END_TEST
 
+START_TEST(events_are_of_classes)
+{
+    static const struct {
+        const char *cdb;
+        uint8_t class, code, state;
+    } each[] = {{"\x4a\x01\0\0\x02\0\0\0\x08", 1, 0, 0}, {"\x4a\x01\0\0\x04\0\0\0\x08", 2, 0, 1}, {"\x4a\x01\0\0\x40\0\0\0\x08", 6, 0, 0},
+                {"\x4a\x01\0\0\x56\0\0\0\x08", 1, 0, 0}};
+
+    new_unit(DRIVE_CDROM);
+    for (unsigned i = 0; i < ARRAY_LEN(each); i++) {
+        ck_assert_int_eq(command(each[i].cdb, 9), SCSI_REPLY);
+        ck_assert(c.len == 8 && c.reply[1] == 6 && c.reply[3] == 0x56);
+        ck_assert(c.reply[2] == each[i].class && c.reply[4] == each[i].code && c.reply[5] == each[i].state);
+    }
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x08\0\0\0\x08"), SCSI_REPLY); /* external requests: none */
+    ck_assert(c.len == 4 && c.reply[2] == 0x80);
+    drive_insert(d, &(struct drive_insertion){.size = CD_SECTORS * 1024});
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x10\0\0\0\x04"), SCSI_REPLY); /* which takes it from nobody */
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x56\0\0\0\x08"), SCSI_REPLY); /* what has happened comes first */
+    ck_assert(c.reply[2] == 4 && c.reply[4] == 2 && c.reply[5] == 2);
+    ck_assert_int_eq(CMD("\x4a\x01\0\0\x56\0\0\0\x08"), SCSI_REPLY);
+    ck_assert_uint_eq(c.reply[2], 1);
+}
+END_TEST
+
 START_TEST(a_large_disc_is_a_dvd)
 {
     new_unit(DRIVE_CDROM);
@@ -905,6 +930,7 @@ static void claims(TCase *tc)
     ADD(a_disk_says_what_commands_and_logs_it_has);
     ADD(who_has_registered_may_reserve);
     ADD(an_adapters_older_state_is_upgraded);
+    ADD(events_are_of_classes);
     tcase_add_loop_test(tc, the_adapter_bears_random_requests, 0, 4);
 }
 

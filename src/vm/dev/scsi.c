@@ -686,26 +686,46 @@ static void get_configuration(struct drive *d, struct scsi_unit *u, const uint8_
     reply(c, (uint64_t)(p - c->reply), get_be16(cdb + 7));
 }
 
+/* Classes of events (MMC-5, 6.6), and those that there are, as bits. */
+enum { CLASS_NONE = 0, CLASS_OPERATIONAL = 1, CLASS_POWER = 2, CLASS_MEDIA = 4, CLASS_BUSY = 6 };
+#define EVENT_CLASSES (1u << CLASS_OPERATIONAL | 1u << CLASS_POWER | 1u << CLASS_MEDIA | 1u << CLASS_BUSY)
+
+/* Of the classes that are asked for: that which has an event (media only have), else the first. */
+static unsigned event_class(const struct drive *d, unsigned asked)
+{
+    asked &= EVENT_CLASSES;
+    if ((asked & 1u << CLASS_MEDIA) && d->medium && d->medium->event)
+        return CLASS_MEDIA;
+    return asked ? (unsigned)__builtin_ctz(asked) : CLASS_NONE;
+}
+
 static void get_event(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
+    unsigned class = event_class(d, cdb[4]);
+    uint8_t *r = c->reply;
+
     if (!(cdb[1] & 1u)) { /* asynchronous: no */
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
-    c->reply[3] = 0x10; /* media events */
-    if (!(cdb[4] & 0x10u)) {
-        put_be16(c->reply, 2);
-        c->reply[2] = 0x80; /* none of those asked for */
+    r[3] = EVENT_CLASSES;
+    if (class == CLASS_NONE) {
+        put_be16(r, 2);
+        r[2] = 0x80; /* none of those asked for */
         reply(c, 4, get_be16(cdb + 7));
         return;
     }
-    put_be16(c->reply, 6);
-    c->reply[2] = 4;
-    if (d->medium) {
-        c->reply[4] = d->medium->event;
-        d->medium->event = 0;
+    put_be16(r, 6);
+    r[2] = (uint8_t)class;
+    if (class == CLASS_POWER)
+        r[5] = 1; /* active */
+    if (class == CLASS_MEDIA) {
+        r[5] = (uint8_t)((u->open ? 1u : 0) | (medium_there(d, u) ? 2u : 0));
+        if (d->medium && get_be16(cdb + 7) > 4) { /* who asks for the classes only takes no event */
+            r[4] = d->medium->event;
+            d->medium->event = 0;
+        }
     }
-    c->reply[5] = (uint8_t)((u->open ? 1u : 0) | (medium_there(d, u) ? 2u : 0));
     reply(c, 8, get_be16(cdb + 7));
 }
 
