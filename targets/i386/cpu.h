@@ -405,6 +405,8 @@ bool i386_write(struct i386_cpu *c, unsigned seg, uint64_t offset, const void *b
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear);
 /* The same of an operand whose alignment (1: none) does not follow from its size. */
 bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear);
+/* The same of a byte whose cache line is flushed: code that can only be executed is not refused (SDM 2, CLFLUSH). */
+bool i386_linear_line(struct i386_cpu *c, unsigned seg, uint64_t offset, uint64_t *linear);
 /* Load a segment register by selector as MOV/POP/LxS do (all modes; protected-mode checks). UOP_NEXT or UOP_FAULT. */
 int i386_load_segment(struct i386_cpu *c, unsigned seg, uint16_t selector);
 /* Far transfers: complete instructions; UOP_LEAVE or UOP_FAULT. `size`: of operands, in bytes. */

@@ -214,20 +214,31 @@ static bool linear_64(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigne
     return (i386_canonical(c->st, *linear) && i386_canonical(c->st, *linear + size - 1)) || i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 
-static bool linear_32(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, bool write, uint64_t *linear)
+static bool linear_32(struct i386_cpu *c, unsigned seg, uint32_t offset, unsigned size, uint64_t *linear)
 {
     const struct i386_segment *sg = &c->st->seg[seg];
 
     *linear = (uint32_t)(sg->base + offset);
-    return (sg->valid && type_allows(sg, write) && within_limit(sg, offset, size)) || i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+    return (sg->valid && within_limit(sg, offset, size)) || i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+}
+
+bool i386_linear_line(struct i386_cpu *c, unsigned seg, uint64_t offset, uint64_t *linear)
+{
+    return i386_64bit(c->st) ? linear_64(c, seg, offset, 1, linear) : linear_32(c, seg, (uint32_t)offset, 1, linear);
 }
 
 bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear)
 {
-    bool is_there = i386_64bit(c->st) ? linear_64(c, seg, offset, size, linear)
-                                      : linear_32(c, seg, (uint32_t)offset, size, write, linear);
-
-    return is_there && (!misaligned(c->st, *linear, alignment) || i386_fail(c, EXC_AC, 0));
+    if (i386_64bit(c->st)) {
+        if (!linear_64(c, seg, offset, size, linear))
+            return false;
+    } else {
+        if (!type_allows(&c->st->seg[seg], write))
+            return i386_fail(c, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+        if (!linear_32(c, seg, (uint32_t)offset, size, linear))
+            return false;
+    }
+    return !misaligned(c->st, *linear, alignment) || i386_fail(c, EXC_AC, 0);
 }
 
 bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, bool write, uint64_t *linear)

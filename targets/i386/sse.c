@@ -42,7 +42,7 @@ MOVE(clflush) /* there are no caches, but the access is checked as a read */
     struct i386_cpu *c = i386_of(u);
     uint64_t linear;
 
-    if (!i386_linear(c, op->b & I386_FX_SEG, c->st->t[0], 1, false, &linear) ||
+    if (!i386_linear_line(c, op->b & I386_FX_SEG, c->st->t[0], &linear) ||
         !ucpu_probe(u, u->tlb_mode, linear, 1, ACCESS_READ))
         return UOP_FAULT;
     return UOP_NEXT;

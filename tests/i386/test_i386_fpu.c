@@ -54,6 +54,11 @@ bool i386_linear(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned siz
     return true;
 }
 
+bool i386_linear_line(struct i386_cpu *c, unsigned seg, uint64_t offset, uint64_t *linear)
+{
+    return i386_linear(c, seg, offset, 1, false, linear);
+}
+
 bool i386_linear_aligned(struct i386_cpu *c, unsigned seg, uint64_t offset, unsigned size, unsigned alignment, bool write, uint64_t *linear)
 {
     (void)alignment;
