@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "host/chardev.h"
 #include "host/clock.h"
+#include "host/code_memory.h"
 #include "host/file.h"
 #include "host/files.h"
 #include "host/stream.h"
@@ -849,6 +850,27 @@ START_TEST(a_guest_gets_nowhere_else_by_any_request)
 }
 END_TEST
 
+START_TEST(code_stays_what_it_is_while_its_memory_is_backed)
+{
+    enum { PIECE = 64 << 10, LARGE = 2 << 20, SIZE = 2 * LARGE + 3 * PIECE };
+    struct code_memory m;
+    struct error err;
+
+    ck_assert_int_eq(code_memory_map(&m, SIZE, &err), 0);
+    ck_assert_uint_eq((uintptr_t)m.write % LARGE | (uintptr_t)m.execute % LARGE, 0);
+    for (size_t at = 0; at < SIZE; at += PIECE) {
+        m.back(&m, at, PIECE);
+        memset(m.write + at, (int)(at / PIECE + 1), PIECE);
+        for (size_t i = 0; i <= at; i += PIECE) {
+            ck_assert_uint_eq(m.execute[i], i / PIECE + 1);
+            ck_assert_uint_eq(m.execute[i + PIECE - 1], i / PIECE + 1);
+        }
+    }
+    code_memory_unmap(&m);
+    ck_assert_uint_eq(m.size, 0);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("host");
@@ -881,6 +903,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, a_read_only_file_system_is_not_changed);
     tcase_add_test(tc, a_guest_can_neither_write_nor_remove_what_its_run_reads_and_writes);
     tcase_add_test(tc, a_guest_gets_nowhere_else_by_any_request);
+    tcase_add_test(tc, code_stays_what_it_is_while_its_memory_is_backed);
     suite_add_tcase(suite, tc);
     return suite;
 }
