@@ -418,7 +418,7 @@ static bool tell(struct calls *k, const struct made *c)
         line_hex(a, "return", c->ret);
     }
     for (unsigned i = 0; i < n; i++) {
-        char name[8];
+        char name[sizeof "arg4294967295"];
 
         snprintf(name, sizeof name, "arg%u", i);
         line_hex(a, name, c->args[i]);

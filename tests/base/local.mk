@@ -1,5 +1,5 @@
 # Files of tests/base/
-EXTRA_DIST += tests/check_main.h tests/page_sets.h tests/base/test_setup.sh
+EXTRA_DIST += tests/check_main.h tests/page_sets.h tests/storm.h tests/base/test_setup.sh
 TESTS += tests/base/test_setup.sh
 
 if HAVE_CHECK

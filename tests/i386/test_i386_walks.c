@@ -8,8 +8,9 @@
 
 #include "i386_bench64.h"
 #include "tests/check_main.h"
+#include "tests/storm.h"
 
-#define ROUNDS 40000
+#define ROUNDS STORM(40000)
 
 enum mode { MODE_32BIT, MODE_PAE, MODE_FOUR, MODE_FIVE, MODES };
 enum kind { READ, WRITE, MODIFY, FETCH, DESCRIPTOR, KINDS };

@@ -16,6 +16,7 @@
 #include "replay/timeline.h"
 #include "toy.h"
 #include "tests/check_main.h"
+#include "tests/storm.h"
 
 /* ---- the oracle ---- */
 
@@ -1286,7 +1287,7 @@ static struct user *random_user(uint64_t seed, unsigned ncpus, bool may_end, boo
 
 START_TEST(every_operation_ends_where_the_oracle_says)
 {
-    for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + 25; seed++) {
+    for (uint64_t seed = (uint64_t)_i * 25; seed < (uint64_t)_i * 25 + STORM(25); seed++) {
         struct user *u = random_user(seed, 1, seed % 3 == 0, false);
 
         for (unsigned i = 0; i < 120; i++)
@@ -1298,7 +1299,7 @@ END_TEST
 
 START_TEST(with_several_cpus_too)
 {
-    for (uint64_t seed = (uint64_t)_i * 12; seed < (uint64_t)_i * 12 + 12; seed++) {
+    for (uint64_t seed = (uint64_t)_i * 12; seed < (uint64_t)_i * 12 + STORM(12); seed++) {
         struct user *u = random_user(seed, 2 + seed % 4, seed % 3 == 0, false);
 
         for (unsigned i = 0; i < 120; i++)
@@ -1310,7 +1311,7 @@ END_TEST
 
 START_TEST(on_every_branch_too)
 {
-    for (uint64_t seed = 1000 + (uint64_t)_i * 6; seed < 1000 + (uint64_t)_i * 6 + 6; seed++) {
+    for (uint64_t seed = 1000 + (uint64_t)_i * 6; seed < 1000 + (uint64_t)_i * 6 + STORM(6); seed++) {
         struct user *u = random_user(seed, 1 + seed % 3, seed % 3 == 0, true);
 
         for (unsigned i = 0; i < 200; i++)

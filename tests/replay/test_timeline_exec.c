@@ -13,6 +13,7 @@
 #include "replay/timeline_internal.h"
 #include "tests/check_main.h"
 #include "tests/page_sets.h"
+#include "tests/storm.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -517,7 +518,7 @@ static void act(struct session *s)
 
 START_TEST(on_the_real_core_every_operation_ends_where_single_steps_say)
 {
-    for (uint64_t seed = (uint64_t)_i * 20 + 1; seed < (uint64_t)_i * 20 + 21; seed++) {
+    for (uint64_t seed = (uint64_t)_i * 20 + 1; seed <= (uint64_t)_i * 20 + STORM(20); seed++) {
         struct session *s = session_create(seed);
 
         for (unsigned i = 0; i < 80; i++)

@@ -9,10 +9,11 @@
 #include "host_fpu.h"
 #include "softfloat/floatx80.h"
 #include "tests/check_main.h"
+#include "tests/storm.h"
 
 #ifdef HOST_FPU
 
-#define ROUNDS 60000
+#define ROUNDS STORM(60000)
 
 static struct float_status sse_status(uint32_t mxcsr)
 {

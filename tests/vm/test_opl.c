@@ -2,6 +2,7 @@
  * FM chips: frequencies, envelopes, waveforms, channels of four operators, drums, tremolo and vibrato as the manuals of the YM3812 and the
  * YMF262 have them, measured in what is played; a chip that is silent stands still; the AdLib card and a Sound Blaster's.
  */
+#include "tests/storm.h"
 #include "tests/vm/sound_bench.h"
 
 #include <stdlib.h>
@@ -402,7 +403,7 @@ START_TEST(what_is_skipped_is_as_if_it_were_played)
     unsigned silences = 0;
 
     srand(7);
-    for (unsigned song = 0; song < 60; song++) {
+    for (unsigned song = 0; song < STORM(60); song++) {
         new_chip(song & 1);
         for (unsigned turn = 0; turn < 120; turn++) {
             for (unsigned i = rand() % 20; i; i--) {
@@ -542,7 +543,7 @@ START_TEST(nonsense_does_no_harm)
 {
     srand(3);
     new_card();
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < STORM(20000); i++) {
         ports_write(&bench_ports, (uint16_t)(0x388 + rand() % 2), rand() % 4 ? 1 : 2, (uint32_t)rand());
         if (rand() % 50 == 0)
             run_for((uint64_t)(rand() % 20000000));

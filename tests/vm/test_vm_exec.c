@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "vm/footprint.h"
 #include "tests/check_main.h"
+#include "tests/storm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -607,7 +608,7 @@ static const struct way ways[] = {
 static void seeds(uint64_t *from, uint64_t *to)
 {
     const char *s = getenv("VM_TOY_SEEDS");
-    unsigned long a = 1, b = 60;
+    unsigned long a = 1, b = STORM(60);
 
     if (s)
         sscanf(s, "%lu-%lu", &a, &b);

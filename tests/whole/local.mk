@@ -14,7 +14,9 @@ tests_whole_run_guest_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase
 check_PROGRAMS += tests/whole/engines
 tests_whole_engines_SOURCES = tests/whole/engines.c
 tests_whole_engines_LDADD = libi386.a libaarch64.a libsoftfloat.a libvm.a libhost.a libbase.a $(HC_SYSLIBS)
+if !SANITIZED
 TESTS += tests/whole/engines.sh
+endif
 EXTRA_DIST += tests/whole/engines.sh
 # Guests of random code, run in every way there is.
 check_PROGRAMS += tests/whole/fuzz_code
