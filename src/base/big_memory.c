@@ -8,7 +8,11 @@
 
 #include "base/error.h"
 
-#define CHUNK_BYTES ((size_t)2 << 20)
+#if defined(__linux__) && !defined(MADV_COLLAPSE)
+#define MADV_COLLAPSE 25 /* C libraries learnt of it later than kernels */
+#endif
+
+#define CHUNK_BYTES LARGE_PAGE
 #define CHUNK_PAGES ((unsigned)(CHUNK_BYTES / PAGE_SIZE))
 #define CHUNK_WORDS (CHUNK_PAGES / 64)
 /* So many free pages (64 MiB), and an eighth of as many as are in use, stay for those that are wanted next. */
@@ -70,6 +74,16 @@ void memory_at_once(void *from, size_t len)
 #else
     (void)from;
     (void)len;
+#endif
+}
+
+bool memory_becomes_large(void *from)
+{
+#ifdef MADV_COLLAPSE
+    return !madvise(from, LARGE_PAGE, MADV_COLLAPSE);
+#else
+    (void)from;
+    return false;
 #endif
 }
 

@@ -10,7 +10,10 @@
 
 #include "base/types.h"
 
-/* `size` bytes, zero, aligned to 2 MiB, none of them taken from the host before it is touched. NULL: there is no such room. */
+/* A large page, as far as is minded here. */
+#define LARGE_PAGE ((size_t)2 << 20)
+
+/* `size` bytes, zero, aligned to LARGE_PAGE, none of them taken from the host before it is touched. NULL: there is no such room. */
 void *region_map(size_t size);
 /* The same size again. NULL is none. */
 void region_unmap(void *region, size_t size);
@@ -19,6 +22,9 @@ void region_unmap(void *region, size_t size);
  * at a fault each. */
 void memory_in_large_pages(void *from, size_t len);
 void memory_at_once(void *from, size_t len);
+/* What there is of memory at `from`, a multiple of LARGE_PAGE, becomes one large page now, even where the host's settings give none
+ * (shared memory is given in large pages to few; Linux 6.1 does it when told to). False: it stays in small ones. */
+bool memory_becomes_large(void *from);
 
 /* Pages of 4 KiB out of chunks of 2 MiB. All zero bytes is an empty one. What is given back is used again; of what is free beyond
  * 64 MiB and an eighth of what was in use, empty chunks go back to the host, and beyond twice that single pages, too. */

@@ -13,63 +13,43 @@
 
 #include "base/big_memory.h"
 
-/* A page of the host's that is large; and how much of one has to be wanted before it is. */
-#define LARGE ((size_t)2 << 20)
-#define LARGE_WANTED (LARGE / 8)
+/* So much of a large page has to be wanted before it is one. */
+#define LARGE_WANTED (LARGE_PAGE / 8)
 
-#if defined(__linux__) && !defined(MADV_COLLAPSE)
-#define MADV_COLLAPSE 25 /* C libraries learnt of it later than kernels */
-#endif
-
-/* Where large pages fit both mappings, whatever the host's habits are. */
+/* Where large pages fit both mappings. */
 static void *map(int fd, size_t size, int protection)
 {
-    size_t room = size + LARGE - 1;
-    uint8_t *at = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0), *code;
-    size_t before;
+    void *room = region_map(size), *code;
+    int why;
 
-    if (at == MAP_FAILED)
+    if (!room)
         return NULL;
-    before = -(uintptr_t)at & (LARGE - 1);
-    code = mmap(at + before, size, protection, MAP_SHARED | MAP_FIXED, fd, 0);
-    if (code == MAP_FAILED) {
-        int why = errno;
-
-        munmap(at, room);
-        errno = why;
-        return NULL;
-    }
-    if (before)
-        munmap(at, before);
-    if (before < LARGE - 1)
-        munmap(code + size, room - before - size);
-    return code;
+    code = mmap(room, size, protection, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (code != MAP_FAILED)
+        return code;
+    why = errno;
+    region_unmap(room, size);
+    errno = why;
+    return NULL;
 }
 
-/* What there is of a large page becomes one, in either mapping. Code that is run lies far apart, and the processor's TLB does not
- * reach over it by small pages. Hosts give shared memory in large pages to few (transparent_hugepage/shmem_enabled), but do it when
- * told to (Linux 6.1). One that does not goes on by small pages. */
+/* Code that is run lies far apart, and the processor's TLB does not reach over it by small pages. */
 static void make_large(const struct code_memory *m, size_t from)
 {
-#ifdef MADV_COLLAPSE
-    if (!madvise(m->write + from, LARGE, MADV_COLLAPSE))
-        (void)madvise((uint8_t *)(uintptr_t)m->execute + from, LARGE, MADV_COLLAPSE);
-#else
-    (void)m;
-    (void)from;
-#endif
+    if (memory_becomes_large(m->write + from))
+        (void)memory_becomes_large((uint8_t *)(uintptr_t)m->execute + from);
 }
 
 /* (A host that cannot do it gives a page at each touch, as ever.) */
 static void back(const struct code_memory *m, size_t from, size_t len)
 {
-    size_t large = from & ~(LARGE - 1), had = from - large;
+    size_t large = from & ~(LARGE_PAGE - 1), had = from - large;
 
 #if defined(MADV_POPULATE_WRITE) && defined(MADV_POPULATE_READ)
     (void)madvise(m->write + from, len, MADV_POPULATE_WRITE);
     (void)madvise((uint8_t *)(uintptr_t)m->execute + from, len, MADV_POPULATE_READ);
 #endif
-    if (had < LARGE_WANTED && had + len >= LARGE_WANTED && large + LARGE <= m->size)
+    if (had < LARGE_WANTED && had + len >= LARGE_WANTED && large + LARGE_PAGE <= m->size)
         make_large(m, large);
 }
 

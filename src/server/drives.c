@@ -471,10 +471,12 @@ const char *drives_moved(const struct drives *ds, const struct drive *d)
 
 enum block_change drives_changed(struct drives *ds, unsigned n, icount_t here, const char **file)
 {
-    struct drives_trouble *t = &ds->trouble[n];
     enum block_change worst, change;
+    struct drives_trouble *t;
     const char *name;
 
+    if (n >= MACHINE_MAX_DRIVES)
+        return BLOCK_SAME;
     worst = block_changed(ds->images[n], file);
     for (unsigned i = 0; i < ds->nmedia[n]; i++) {
         change = block_changed(ds->media[n][i].image, &name);
@@ -483,6 +485,7 @@ enum block_change drives_changed(struct drives *ds, unsigned n, icount_t here, c
             *file = name;
         }
     }
+    t = &ds->trouble[n];
     if (worst > t->changed) {
         free(t->changed_file);
         *t = (struct drives_trouble){t->unreadable, worst, xstrdup(*file), here};
@@ -727,11 +730,16 @@ static const char *media_name(const struct drive *d)
     return d->c.media == DRIVE_CDROM ? "cdrom" : d->c.media == DRIVE_FLOPPY ? "floppy" : "disk";
 }
 
+const char *drives_change_name(enum block_change change)
+{
+    return change == BLOCK_CUT ? "was cut short by another program" : "was written to by another program";
+}
+
 static void describe_trouble(const struct drives_trouble *t, struct buffer *out)
 {
     if (t->changed != BLOCK_SAME)
-        buffer_printf(out, "    %s %s by another program (noticed at position %" PRIu64 "): what the guest had read of it is compared\n",
-                      t->changed_file, t->changed == BLOCK_CUT ? "was cut short" : "was written to", t->changed_at);
+        buffer_printf(out, "    %s %s (noticed at position %" PRIu64 "): what the guest had read of it is compared\n", t->changed_file,
+                      drives_change_name(t->changed), t->changed_at);
     if (t->unreadable)
         buffer_printf(out, "    could not be read: %s\n", t->unreadable);
 }

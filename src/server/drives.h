@@ -57,6 +57,8 @@ const char *drives_moved(const struct drives *ds, const struct drive *d);
 /* What has become of the images of drive `n` since they were opened or this was asked; *file: of which file that is told. What was found is
  * what `info block` says from now on, as of position `here`. */
 enum block_change drives_changed(struct drives *ds, unsigned n, icount_t here, const char **file);
+/* The end of a sentence on a file that has changed. */
+const char *drives_change_name(enum block_change change);
 /* Does that come as it is from a file of this host: struct timeline_host.image_direct. */
 bool drives_direct(const struct drives *ds, unsigned n, uint64_t offset, size_t len);
 

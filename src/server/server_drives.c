@@ -35,7 +35,7 @@ bool server_image_changed(void *ctx, const struct drive *d)
     if (change != BLOCK_SAME)
         fprintf(stderr, "hindcast: at position %" PRIu64 ": %s %s: what the guest has read of it is compared from now on, and where it is "
                         "something else the replay says so; put it back as it was\n", here, file,
-                change == BLOCK_CUT ? "was cut short by another program" : "was written to by another program");
+                drives_change_name(change));
     return change != BLOCK_SAME;
 }
 

@@ -2,10 +2,11 @@
  * The AHCI host adapter of the ICH9 (Serial ATA AHCI 1.3; Intel 316972, 15), six ports. What devices make of a command is
  * in ata.c and scsi.c.
  *
- * A port does one command at a time: it fetches the next one, in the order of slots, when the one before it is done, and
- * a command takes what drive_duration() says. Its data move when it ends. (10.5: of those that wait, the first from slot 0 on when the
- * port is started, then the next one behind the one before.) A memory error is fatal: the port stops until it is started anew. Queued commands (Serial ATA 2.6, 13.6) are taken by
- * the disk at once, and done one after the other, in the order of their tags, from the last one on round.
+ * A port does one command at a time: it fetches the next one when the one before it is done, and a command takes what
+ * drive_duration() says. Its data move when it ends. (10.5: of those that wait, the first from slot 0 on when the port is started,
+ * then the next one behind the one before.) A memory error is fatal: the port stops until it is started anew. Queued commands
+ * (Serial ATA 2.6, 13.6) are taken by the disk at once, and done one after the other, in the order of their tags, from the last one
+ * on round.
  *
  * Not modelled: port multipliers, enclosure management, command completion
  * coalescing, FIS-based switching, power management of the link, staggered spin-up, hot plug, the index and data ports of BAR 4.

@@ -782,7 +782,7 @@ static void subchannel(struct scsi_command *c, const uint8_t *cdb)
 /* READ DVD STRUCTURE: of layer 0 the physical format, copyright (none), the manufacturer's (nothing) (MMC-5, 6.22). */
 static void dvd_structure(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
 {
-    static const uint8_t lens[] = {[0] = 17, [1] = 4, [4] = 0};
+    static const uint16_t lens[] = {[0] = 20, [1] = 4, [4] = 2048};
     uint8_t format = cdb[7], *r = c->reply;
     uint32_t last = 0x30000u + (uint32_t)drive_sectors(d) - 1;
 
@@ -795,7 +795,7 @@ static void dvd_structure(struct drive *d, struct scsi_unit *u, const uint8_t *c
         fail(u, c, SENSE_ILLEGAL, ASC_INVALID_FIELD);
         return;
     }
-    put_be16(r, format == 4 ? 2050 : 2u + lens[format] + (format == 0 ? 3 : 0));
+    put_be16(r, 2u + lens[format]);
     if (format == 0) {
         r[4] = 0x01;                /* DVD-ROM, version 1 */
         r[5] = 0x0f;                /* 120 mm, rate not said */
@@ -803,7 +803,7 @@ static void dvd_structure(struct drive *d, struct scsi_unit *u, const uint8_t *c
         put_be(r + 9, 0x30000, 3);  /* where data begin and end */
         put_be(r + 13, last, 3);
     }
-    reply(c, format == 4 ? SCSI_REPLY_BYTES : 4u + lens[format] + (format == 0 ? 3 : 0), get_be16(cdb + 8));
+    reply(c, 4u + lens[format] < SCSI_REPLY_BYTES ? 4u + lens[format] : SCSI_REPLY_BYTES, get_be16(cdb + 8));
 }
 
 static void cd_command(struct drive *d, struct scsi_unit *u, const uint8_t *cdb, struct scsi_command *c)
@@ -1215,16 +1215,17 @@ static uint8_t written_if_same(struct drive *d, struct scsi_unit *u, const uint8
 /* One page of a MODE SELECT: as it is, but for what can be changed (SPC-3, 6.7). */
 static bool take_page(const struct drive *d, struct scsi_unit *u, const uint8_t *page, size_t left, bool act)
 {
-    uint8_t now[64] = {0}, can[64];
+    uint8_t now[64] = {0}, can[64], number = page[0] & 0x3fu;
+    size_t len = left < 2 ? 0 : 2u + page[1];
 
-    if (left < 2 || left < 2u + page[1] || (page[0] & 0x3fu) == 0x3f || mode_pages(d, !u->write_through, page[0] & 0x3fu, now) != 2u + page[1] || (page[0] & 0x40u))
+    if (!len || left < len || (page[0] & 0x40u) || number == 0x3f || mode_pages(d, !u->write_through, number, now) != len)
         return false;
-    memcpy(can, now, 2u + page[1]);
+    memcpy(can, now, len);
     only_changeable(can);
-    for (unsigned i = 2; i < 2u + page[1]; i++)
+    for (size_t i = 2; i < len; i++)
         if ((page[i] ^ now[i]) & ~can[i])
             return false;
-    if (act && (page[0] & 0x3fu) == 0x08)
+    if (act && number == 0x08)
         u->write_through = !(page[2] & 0x04u);
     return true;
 }
