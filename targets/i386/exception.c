@@ -550,13 +550,15 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
             i386_shut_down(c);
             return;
         }
+        if (!c->exc.has_eip) { /* the second belongs to where the first did, which may be a task that was come to meanwhile */
+            c->exc.has_eip = true;
+            c->exc.eip = d.eip;
+        }
         if (makes_double_fault(first, second)) {
-            bool has_eip = c->exc.has_eip;
-
             if (second == EXC_PF)
                 c->st->cr2 = c->exc.address;
             raise(c, EXC_DF, true, 0);
-            c->exc.has_eip = has_eip;
+            c->exc.has_eip = true;
         }
         d = consume(c);
     }

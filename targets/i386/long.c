@@ -23,7 +23,7 @@ static int gp0(struct i386_cpu *c)
 
 static bool gate_error(struct i386_cpu *c, unsigned exception, const struct i386_delivery *d)
 {
-    return i386_fail(c, exception, d->vector * 16 + 2);
+    return i386_fail(c, exception, d->vector * 8 + 2);
 }
 
 static bool read_gate(struct i386_cpu *c, const struct i386_delivery *d, struct i386_desc *gate)
@@ -94,7 +94,7 @@ bool i386_deliver_long(struct i386_cpu *c, const struct i386_delivery *d)
     switches = inner || (gate.hi & 7); /* by the interrupt stack table at any level (6.14.5) */
     cpl = inner ? desc_dpl(&code) : s->cpl;
     if (!handler_stack(c, &gate, cpl, &st) || !push_frame(c, &stores, &st, d) ||
-        !i386_code_target(c, &code, selector, gate_offset(&gate)) || !i386_stores_accessed(c, &stores, &code))
+        !i386_code_target(c, &code, gate_offset(&gate)) || !i386_stores_accessed(c, &stores, &code))
         return false;
 
     i386_stores_commit(c, &stores);
@@ -176,7 +176,7 @@ int i386_iret_long(struct i386_cpu *c, unsigned size)
         if (!null && !i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
             return UOP_FAULT;
     }
-    if (!i386_code_target(c, &code, (uint16_t)cs, rip) || !i386_stores_accessed(c, &stores, &code) ||
+    if (!i386_code_target(c, &code, rip) || !i386_stores_accessed(c, &stores, &code) ||
         (pops_stack && !null && !i386_stores_accessed(c, &stores, &stack)))
         return UOP_FAULT;
 

@@ -74,9 +74,8 @@ bool i386_desc_locate(const struct i386_cpu *c, uint16_t selector, uint64_t *add
 bool i386_desc_read(struct i386_cpu *c, uint16_t selector, unsigned vector, struct i386_desc *d);
 /* In long mode, of a system descriptor: read its second half, and check that its type is 0 (#GP(selector)). */
 bool i386_desc_read_upper(struct i386_cpu *c, uint16_t selector, struct i386_desc *d);
-/* Can code at `offset` in the code segment *d be gone to: within its limit, or canonical? Its mode is none that
- * there is: #GP(selector). False: exception pending. */
-bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t offset);
+/* Can code at `offset` in the code segment *d be gone to: within its limit, or canonical? False: exception pending. */
+bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint64_t offset);
 /* The hidden part of a segment register that holds it. */
 struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector);
 

@@ -85,13 +85,17 @@ bool i386_desc_read_upper(struct i386_cpu *c, uint16_t selector, struct i386_des
     return true;
 }
 
-bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint16_t selector, uint64_t offset)
+/* Code of 64 and of 32 bits at once there is none. */
+static bool is_no_mode(const struct i386_cpu *c, const struct i386_desc *d)
 {
-    if (!i386_long(c->st) || !desc_is_64bit(d))
-        return offset <= desc_limit(d) || i386_fail(c, EXC_GP, 0);
-    if (desc_is_32bit(d))
-        return fail_selector(c, EXC_GP, selector);
-    return i386_canonical(c->st, offset) || i386_fail(c, EXC_GP, 0);
+    return i386_long(c->st) && desc_is_64bit(d) && desc_is_32bit(d);
+}
+
+bool i386_code_target(struct i386_cpu *c, const struct i386_desc *d, uint64_t offset)
+{
+    bool good = i386_long(c->st) && desc_is_64bit(d) ? i386_canonical(c->st, offset) : offset <= desc_limit(d);
+
+    return good || i386_fail(c, EXC_GP, 0);
 }
 
 struct i386_segment i386_desc_segment(const struct i386_desc *d, uint16_t selector)
@@ -438,9 +442,7 @@ bool i386_stack_tss64(struct i386_cpu *c, unsigned offset, unsigned cpl, struct 
     *st = (struct i386_stack){.mode = regime_of(cpl), .wide = true};
     if (!tr->valid || offset + 7 > tr->limit)
         return fail_selector(c, EXC_TS, tr->selector);
-    if (!ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &st->rsp, 8))
-        return false;
-    return i386_canonical(c->st, st->rsp) || i386_fail(c, EXC_SS, 0);
+    return ucpu_load_mode(&c->u, MMU_SUPERVISOR, tr->base + offset, &st->rsp, 8);
 }
 
 /* ---- loading segment registers ---- */
@@ -589,17 +591,19 @@ static int far_code(struct i386_cpu *c, struct i386_desc *d, uint16_t selector, 
     struct i386_stack st;
 
     i386_stores_begin(&stores);
-    if (!desc_is_code(d))
+    if (!desc_is_code(d) || is_no_mode(c, d))
         return i386_fault_selector(c, EXC_GP, selector);
     if (desc_is_conforming(d) ? desc_dpl(d) > s->cpl : rpl > s->cpl || desc_dpl(d) != s->cpl)
         return i386_fault_selector(c, EXC_GP, selector);
     if (!desc_present(d))
         return i386_fault_selector(c, EXC_NP, selector);
+    if (call && i386_long(s) && !desc_is_64bit(d))
+        offset = (uint32_t)offset; /* JMP does not (SDM 2A, both) */
     i386_stack_current(c, &st);
     if (call && (!i386_stack_push(c, &stores, &st, size, s->seg[SEG_CS].selector) ||
                  !i386_stack_push(c, &stores, &st, size, next_eip)))
         return UOP_FAULT;
-    if (!i386_code_target(c, d, selector, offset))
+    if (!i386_code_target(c, d, offset))
         return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, d))
         return UOP_FAULT;
@@ -664,7 +668,7 @@ static int call_gate_inner_long(struct i386_cpu *c, const struct i386_desc *gate
     if (!i386_stack_push(c, &stores, &st, 8, s->seg[SEG_SS].selector) || !i386_stack_push(c, &stores, &st, 8, s->gpr[ESP]) ||
         !i386_stack_push(c, &stores, &st, 8, s->seg[SEG_CS].selector) || !i386_stack_push(c, &stores, &st, 8, next_eip))
         return UOP_FAULT;
-    if (!i386_code_target(c, code, gate_selector(gate), gate_offset(gate)) || !i386_stores_accessed(c, &stores, code))
+    if (!i386_code_target(c, code, gate_offset(gate)) || !i386_stores_accessed(c, &stores, code))
         return UOP_FAULT;
     i386_stores_commit(c, &stores);
     i386_null_segment(c, SEG_SS, (uint16_t)cpl);
@@ -764,7 +768,7 @@ bool i386_return_code(struct i386_cpu *c, uint16_t selector, struct i386_desc *d
         return i386_fail(c, EXC_GP, 0);
     if (!i386_desc_read(c, selector, EXC_GP, d))
         return false;
-    if (rpl < c->st->cpl || !desc_is_code(d))
+    if (rpl < c->st->cpl || !desc_is_code(d) || is_no_mode(c, d))
         return fail_selector(c, EXC_GP, selector);
     if (desc_is_conforming(d) ? desc_dpl(d) > rpl : desc_dpl(d) != rpl)
         return fail_selector(c, EXC_GP, selector);
@@ -822,7 +826,7 @@ static int far_return_outer(struct i386_cpu *c, struct i386_stack *st, unsigned 
     null = i386_long(s) && i386_null_stack_allowed((uint16_t)ss, cs & 3, code);
     if (!null && !i386_return_stack(c, (uint16_t)ss, cs & 3, &stack))
         return UOP_FAULT;
-    if (!i386_code_target(c, code, cs, eip))
+    if (!i386_code_target(c, code, eip))
         return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, code) || (!null && !i386_stores_accessed(c, &stores, &stack)))
         return UOP_FAULT;
@@ -861,7 +865,7 @@ int i386_far_return(struct i386_cpu *c, unsigned size, uint16_t extra_bytes)
     stack_skip(&st, extra_bytes);
     if ((cs & 3) > s->cpl)
         return far_return_outer(c, &st, size, extra_bytes, &d, (uint16_t)cs, eip);
-    if (!i386_code_target(c, &d, (uint16_t)cs, eip))
+    if (!i386_code_target(c, &d, eip))
         return UOP_FAULT;
     if (!i386_stores_accessed(c, &stores, &d))
         return UOP_FAULT;

@@ -313,8 +313,9 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && i386_read_pdptes(c, t.cr3, pdpte) < 0)
         return i386_fault_selector(c, EXC_TS, tss_selector);
 
-    /* Nothing fails up to the new context. */
+    /* Nothing fails up to the new context. It is read once more: a task that returns to itself comes to what was just saved. */
     i386_stores_commit(c, &stores);
+    CHECK(read_image(c, desc_base(&d), l, &t));
     if (source == TASK_CALL || source == TASK_INT)
         t.eflags |= EFLAGS_NT;
     d.hi |= 0x200;

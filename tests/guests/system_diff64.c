@@ -615,6 +615,8 @@ static void report(void)
         f->vector = 13; /* an address that is not canonical, of the stack (SDM 3A 6.15): not everywhere */
     if (f->vector == 14 && f->error & 8)
         f->error |= 1; /* SDM 3A 4.7: RSVD comes with P; not everywhere */
+    if (f->error & 2 && f->error >= 0x800)
+        f->error = (f->error & ~7ull) / 2 | (f->error & 7); /* of vector n, which is 80h at least: n * 8 (SDM 2A, INT); older QEMUs: n * 16 */
     /* Code that is not present and not of 64 bits: either comes first. */
     if ((kind == 11 || kind == 12) && f->vector == 11 && (f->error & ~7ull) != (f->error & 2 ? f->error & ~7ull : 0))
         f->vector = 13;

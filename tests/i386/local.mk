@@ -58,6 +58,11 @@ check_PROGRAMS += tests/i386/test_i386_limits
 TESTS += tests/i386/test_i386_limits
 tests_i386_test_i386_limits_SOURCES = tests/check_main.c tests/i386/test_i386_limits.c tests/i386/i386_bench.h
 tests_i386_test_i386_limits_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+check_PROGRAMS += tests/i386/test_i386_oracle
+TESTS += tests/i386/test_i386_oracle
+tests_i386_test_i386_oracle_SOURCES = tests/check_main.c tests/i386/test_i386_oracle.c tests/i386/i386_oracle.c tests/i386/i386_oracle.h \
+	tests/i386/i386_bench.h tests/i386/i386_bench64.h
+tests_i386_test_i386_oracle_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 check_PROGRAMS += tests/i386/test_i386_tasks
 TESTS += tests/i386/test_i386_tasks
 tests_i386_test_i386_tasks_SOURCES = tests/check_main.c tests/i386/test_i386_tasks.c tests/i386/i386_fixture.h tests/i386/i386_bench.h
