@@ -15,6 +15,7 @@
 
 #include "i386/cpu.h"
 #include "i386/lower.h"
+#include "i386/protect.h"
 #include "softfloat/softfloat.h"
 
 /* The function for an x87 instruction (opcode D8-DF, ModRM); never NULL: undefined
@@ -85,9 +86,13 @@ static inline bool fx_write(struct i386_cpu *c, const struct uop *op, const void
     return i386_write(c, op->b & I386_FX_SEG, c->st->t[0], buf, size);
 }
 
-static inline bool fx_aligned16(const struct i386_cpu *c, const struct uop *op)
+/* In 64-bit mode only FS and GS have a base. */
+static inline bool fx_misaligned(const struct i386_cpu *c, const struct uop *op, unsigned alignment)
 {
-    return ((c->st->seg[op->b & I386_FX_SEG].base + c->st->t[0]) & 15) == 0;
+    unsigned seg = op->b & I386_FX_SEG;
+    uint64_t base = seg < SEG_FS && i386_64bit(c->st) ? 0 : c->st->seg[seg].base;
+
+    return (base + c->st->t[0]) & (alignment - 1);
 }
 
 /* ---- images of FXSAVE and XSAVE (fpu_env.c) ---- */

@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "i386/fpu.h"
-#include "i386/protect.h"
 #include "softfloat/floatx80.h"
 
 /* An image is stored at once; a device sees accesses of this size. */
@@ -232,13 +231,17 @@ static bool with_sse(const struct i386_cpu *c)
     return c->model->has_sse && (c->st->cr4 & CR4_OSFXSR);
 }
 
+/* Which misalignments are #AC, where that is checked, and which #GP, is left to the processor (SDM 2A, FXSAVE); real ones
+ * check 4 bytes. XSAVE's 64 bytes are #GP in any case. */
 static int fx_state_available(struct i386_cpu *c, const struct uop *op)
 {
     if (!c->model->has_fxsr)
         return i386_raise(c, EXC_UD);
     if (c->st->cr0 & (CR0_EM | CR0_TS))
         return i386_raise(c, EXC_NM);
-    if (!fx_aligned16(c, op))
+    if (fx_misaligned(c, op, 4) && i386_alignment_checked(c->st))
+        return i386_raise_error(c, EXC_AC, 0);
+    if (fx_misaligned(c, op, 16))
         return i386_raise_error(c, EXC_GP, 0);
     return UOP_NEXT;
 }

@@ -296,6 +296,12 @@ static inline uint64_t i386_next_eip(const struct i386_cpu *c)
 }
 /* INIT: as a reset, but x87, SSE, MSRs and CR0.CD/NW stay (SDM 3A table 9-1). cpu.c. */
 void i386_init_signal(struct i386_cpu *c);
+/* Are unaligned accesses to memory #AC (SDM 3A 6.15)? */
+static inline bool i386_alignment_checked(const struct i386_state *s)
+{
+    return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
+}
+
 /* A flat code or data segment as SYSENTER and SYSCALL load it; `type` of the descriptor, flag SEG_ATTR_L or _DB. */
 static inline void i386_load_flat(struct i386_segment *sg, uint16_t selector, unsigned type, unsigned dpl, unsigned flag)
 {

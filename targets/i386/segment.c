@@ -187,12 +187,7 @@ static bool type_allows(const struct i386_segment *sg, bool write)
     return !code || read_or_write;
 }
 
-static bool alignment_checked(const struct i386_state *s)
-{
-    return s->cpl == 3 && (s->cr0 & CR0_AM) && (s->eflags & EFLAGS_AC);
-}
-
-/* What an operand of that many bytes must be aligned to (SDM 3A table 6-7): also far pointers and pseudo-descriptors of 6, x87
+/* What an operand of that many bytes must be aligned to (SDM 3A table 6-7): also far pointers of 6, x87
  * registers of 10, environments of 14 and 28, and images of 94 and 108 bytes. 16 and 32 bytes are what may be unaligned: processors
  * want 16 (the SDM leaves it to them). */
 static unsigned alignment_of(unsigned size)
@@ -208,7 +203,7 @@ static unsigned alignment_of(unsigned size)
 
 static bool misaligned(const struct i386_state *s, uint64_t linear, unsigned alignment)
 {
-    return alignment_checked(s) && (linear & (alignment - 1));
+    return i386_alignment_checked(s) && (linear & (alignment - 1));
 }
 
 /* In 64-bit mode: only FS and GS have a base. */
@@ -538,11 +533,15 @@ void i386_hide_segments(struct i386_cpu *c)
     for (unsigned i = 0; i < ARRAY_LEN(data); i++) {
         struct i386_segment *sg = &c->st->seg[data[i]];
         bool conforming_code = (sg->attr & 0xc) == 0xc;
+        uint64_t base = sg->base;
 
-        if (!sg->valid)
-            sg->selector = 0; /* whatever its RPL was; FS and GS keep the base that an MSR gave them */
-        else if (!conforming_code && (unsigned)(sg->attr >> 5 & 3) < c->st->cpl)
+        if (!sg->valid) {
+            sg->selector = 0; /* whatever its RPL was */
+        } else if (!conforming_code && (unsigned)(sg->attr >> 5 & 3) < c->st->cpl) {
             i386_null_segment(c, data[i], 0);
+            if (i386_long(c->st))
+                sg->base = base; /* 64-bit mode looks at that of FS and GS, null or not */
+        }
     }
 }
 

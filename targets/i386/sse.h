@@ -112,7 +112,7 @@ INLINE bool load_mm_low(struct i386_cpu *c, const struct uop *op, uint64_t *v)
 INLINE bool load_xmm(struct i386_cpu *c, const struct uop *op, union i386_xmm *v)
 {
     if (is_mem(op)) {
-        if (unlikely(!fx_aligned16(c, op))) {
+        if (unlikely(fx_misaligned(c, op, 16))) {
             i386_raise_error(c, EXC_GP, 0);
             return false;
         }

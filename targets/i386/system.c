@@ -346,19 +346,23 @@ int i386_op_lidt(struct ucpu *u, const struct uop *op)
     return load_dtr(i386_of(u), op, &i386_of(u)->st->idtr);
 }
 
-/* The base is stored whole whatever the operand size, as processors do. */
+/* The base is stored whole whatever the operand size, as processors do. Limit and base are two stores, each of which is to be
+ * aligned where that is checked (SDM 3A 3.5.1): the base, then, and not what begins with the limit. */
 static int store_dtr(struct i386_cpu *c, const struct uop *op, const struct i386_dtr *dtr)
 {
     unsigned size = i386_64bit(c->st) ? 10 : 6;
     uint16_t limit = (uint16_t)dtr->limit;
     uint8_t bytes[10];
-    uint64_t linear;
+    uint64_t linear, base;
 
     if (!umip_allows(c))
         return gp0(c);
     memcpy(bytes, &limit, 2);
     memcpy(bytes + 2, &dtr->base, size - 2);
-    return i386_linear_aligned(c, op->a, c->st->t[0], size, 4, true, &linear) && ucpu_store(&c->u, linear, bytes, size) ? UOP_NEXT : UOP_FAULT;
+    if (!i386_linear_aligned(c, op->a, c->st->t[0], size, 1, true, &linear) ||
+        !i386_linear_aligned(c, op->a, c->st->t[0] + 2, size - 2, size - 2, true, &base))
+        return UOP_FAULT;
+    return ucpu_store(&c->u, linear, bytes, size) ? UOP_NEXT : UOP_FAULT;
 }
 
 int i386_op_sgdt(struct ucpu *u, const struct uop *op)

@@ -174,7 +174,7 @@ static int begin(struct i386_cpu *c, const struct uop *op, bool supervisor)
         return i386_raise(c, EXC_UD);
     if (s->cr0 & CR0_TS)
         return i386_raise(c, EXC_NM);
-    if ((supervisor && s->cpl) || ((s->seg[op->b & I386_FX_SEG].base + s->t[0]) & 63))
+    if ((supervisor && s->cpl) || fx_misaligned(c, op, 64))
         return i386_raise_error(c, EXC_GP, 0);
     return UOP_NEXT;
 }

@@ -276,6 +276,68 @@ START_TEST(sixteen_bit_strings_wrap_within_the_segment)
 }
 END_TEST
 
+/* Forms of real mode that are seldom seen. */
+START_TEST(real_mode_has_32_bit_forms)
+{
+    real_mode(b);
+    s->cr0 |= CR0_CD;
+    s->gpr[EAX] = 0x12345678;
+    s->gpr[EBX] = 0xaced;
+    s->gpr[ESP] = 0x12348000;
+    refresh(b);
+    CODE(b, 0x66, 0x0f, 0x01, 0xe1); /* smsw ecx: all of CR0 */
+    CODE(b, 0x0f, 0x23, 0xc3);       /* mov dr0, ebx */
+    CODE(b, 0x0f, 0x21, 0x00);       /* mov eax, dr0, whatever mod says */
+    CODE(b, 0x66, 0x0f, 0xa0);       /* push fs, of 32 bits */
+    CODE(b, 0x66, 0x0f, 0xa9);       /* pop gs */
+    CODE(b, 0xf9, 0xd6);             /* stc; salc */
+    steps(b, 3);
+    EQ(s->gpr[ECX], s->cr0);
+    EQ(s->gpr[EAX], 0xaced);
+    s->seg[SEG_FS].selector = 0x3000;
+    s->seg[SEG_FS].base = 0x30000;
+    refresh(b);
+    steps(b, 1);
+    EQ(s->gpr[ESP], 0x12347ffc);
+    EQ(peek16(b, 0x7ffc), 0x3000);
+    steps(b, 1);
+    EQ(s->gpr[ESP], 0x12348000);
+    EQ(s->seg[SEG_GS].base, 0x30000);
+    steps(b, 2);
+    EQ(s->gpr[EAX], 0xacff);
+    EQ(s->rip, 18);
+}
+END_TEST
+
+/* CX or ECX by the address size, and not by the operand size. */
+START_TEST(jcxz_looks_at_what_addresses_have)
+{
+    real_mode(b);
+    s->gpr[ECX] = 0x10000;
+    CODE(b, 0xe3, 0x02, 0xf4, 0xf4, 0x67, 0xe3, 0x02, 0x66, 0xe3, 0x01, 0xf4, 0x90);
+    steps(b, 1);
+    EQ(s->rip, 4);
+    steps(b, 1);
+    EQ(s->rip, 7);
+    steps(b, 1);
+    EQ(s->rip, 11);
+}
+END_TEST
+
+START_TEST(a_far_return_releases_what_it_says_in_real_mode)
+{
+    real_mode(b);
+    s->gpr[ESP] = 0x7ff0;
+    CODE(b, 0x9a, 0x00, 0x01, 0x00, 0x20); /* call 2000:0100 */
+    poke(b, 0x20100, "\xca\x0a\x00", 3);  /* retf 10 */
+    steps(b, 1);
+    EQ(s->gpr[ESP], 0x7fec);
+    steps(b, 1);
+    EQ(s->rip, 5);
+    EQ(s->gpr[ESP], 0x7ffa);
+}
+END_TEST
+
 START_TEST(port_strings_take_one_iteration_a_step)
 {
     CODE(b, 0xf3, 0x6d, 0xf3, 0x6e); /* rep insd; rep outsb */
@@ -514,6 +576,9 @@ Suite *test_suite(void)
     tcase_add_test(t, fs_with_a_base_is_added);
     tcase_add_loop_test(t, small_and_expand_down_segments_are_held_to_their_limits, 0, 4);
     tcase_add_test(t, pop_to_memory_based_on_esp_uses_the_new_esp);
+    tcase_add_test(t, real_mode_has_32_bit_forms);
+    tcase_add_test(t, jcxz_looks_at_what_addresses_have);
+    tcase_add_test(t, a_far_return_releases_what_it_says_in_real_mode);
     tcase_add_test(t, loops_count_in_the_address_size);
     tcase_add_test(t, a_branch_behind_fcomi_is_on_what_fcomi_found);
     suite_add_tcase(suite, t);

@@ -462,8 +462,6 @@ static const struct aligned_row { uint8_t bytes[6], len, checked, always, loads_
     {{0x66, 0x8b, 0x03}, 3, 2, 1, 0}, /* mov16 */
     {{0x8b, 0x03}, 2, 4, 1, 0}, /* mov32 */
     {{0x48, 0x8b, 0x03}, 3, 8, 1, 0}, /* mov64 */
-    {{0x0f, 0x01, 0x03}, 3, 4, 1, 0}, /* sgdt */
-    {{0x0f, 0x01, 0x0b}, 3, 4, 1, 0}, /* sidt */
     {{0x66, 0x0f, 0xb5, 0x03}, 4, 2, 1, 0}, /* lgs 16:16 */
     {{0x0f, 0xb5, 0x03}, 3, 4, 1, 0}, /* lgs 16:32 */
     {{0x48, 0x0f, 0xb5, 0x03}, 4, 4, 1, 0}, /* lgs 16:64 */
@@ -533,8 +531,9 @@ static const struct aligned_row { uint8_t bytes[6], len, checked, always, loads_
     {{0xc4, 0xe2, 0x71, 0x90, 0x04, 0x13}, 6, 1, 1, 0}, /* vpgatherdd x */
     {{0x0f, 0xc7, 0x0b}, 3, 8, 1, 0}, /* cmpxchg8b */
     {{0x48, 0x0f, 0xc7, 0x0b}, 4, 1, 16, 0}, /* cmpxchg16b */
-    {{0x0f, 0xae, 0x03}, 3, 1, 16, 0}, /* fxsave */
-    {{0x0f, 0xae, 0x0b}, 3, 1, 16, 0}, /* fxrstor */
+    {{0x0f, 0xae, 0x03}, 3, 4, 16, 0}, /* fxsave: #AC below 4, #GP below 16 */
+    {{0x0f, 0xae, 0x0b}, 3, 4, 16, 0}, /* fxrstor */
+    {{0x48, 0x0f, 0xae, 0x03}, 4, 4, 16, 0}, /* fxsave64 */
     {{0x0f, 0xae, 0x23}, 3, 1, 64, 0}, /* xsave */
     {{0x0f, 0xae, 0x2b}, 3, 1, 64, 0}, /* xrstor */
     {{0x0f, 0xae, 0x1b}, 3, 4, 1, 0}, /* stmxcsr */
@@ -578,7 +577,7 @@ START_TEST(alignment_is_that_of_the_operand)
     const struct aligned_row *r = &aligned_rows[_i];
 
     for (unsigned at = 1; at <= 32; at *= 2) {
-        unsigned expected = at % r->always ? EXC_GP : at % r->checked ? EXC_AC : 0;
+        unsigned expected = at % r->checked ? EXC_AC : at % r->always ? EXC_GP : 0;
 
         long_mode(b, 3);
         s->cr0 |= CR0_AM;
@@ -602,6 +601,276 @@ START_TEST(alignment_is_that_of_the_operand)
         else
             ck_assert_msg(r->loads_cs ? s->rip == handler(EXC_GP) : s->rip == (uint64_t)UCODE + r->len, "at %u: %llx", at,
                           (unsigned long long)s->rip);
+    }
+}
+END_TEST
+
+/* SDM 1 3.4.2.1: only FS and GS have a base, whatever descriptors say. */
+START_TEST(most_segments_have_no_base_in_64_bit_mode)
+{
+    const struct aligned_row *r = &aligned_rows[_i];
+
+    long_mode(b, 3);
+    for (unsigned n = SEG_ES; n <= SEG_DS; n++)
+        s->seg[n].base = 0x20000004; /* where nothing is */
+    s->cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+    s->xcr0 = 7;
+    s->fcw = 0x37f;
+    s->gpr[EAX] = s->gpr[ECX] = s->gpr[EDX] = 0;
+    s->gpr[EBX] = s->gpr[ESI] = s->gpr[EDI] = DATA;
+    for (unsigned n = 0; n < 576; n += 4)
+        poke32(b, DATA + n, 0);
+    poke(b, UCODE, r->bytes, r->len);
+    refresh(b);
+    steps(b, 1);
+    EQ(s->rip, r->loads_cs ? handler(EXC_GP) : (uint64_t)UCODE + r->len);
+}
+END_TEST
+
+/* SDM 3A 3.5.1: a word, followed by the base. */
+START_TEST(what_is_aligned_of_a_table_register_is_its_base)
+{
+    for (unsigned at = 0; at < 32; at++) {
+        long_mode(b, 3);
+        s->cr0 |= CR0_AM;
+        s->eflags = EFLAGS_1 | EFLAGS_AC;
+        if (_i & 2) {
+            s->seg[SEG_CS] = i386_flat_segment(S_UCODE, 11, 3, SEG_ATTR_DB);
+            refresh(b);
+        }
+        s->gpr[EBX] = DATA + at;
+        poke(b, UCODE, _i & 1 ? "\x0f\x01\x0b" : "\x0f\x01\x03", 3);
+        steps(b, 1);
+        if ((at + 2) % (_i & 2 ? 4 : 8))
+            EXPECT_VECTOR(b, EXC_AC);
+        else
+            EQ(s->rip, UCODE + 3);
+    }
+}
+END_TEST
+
+/* SDM 1 3.4.2.1: DS has no base, also where its descriptor has one. */
+START_TEST(fxsave_is_aligned_by_its_linear_address)
+{
+    s->cr4 |= CR4_OSFXSR;
+    s->seg[SEG_DS].base = 8;
+    s->seg[SEG_FS].base = 8;
+    s->gpr[EBX] = DATA + (_i & 2 ? 8 : 0);
+    refresh(b);
+    if (_i & 1)
+        CODE(b, 0x64, 0x0f, 0xae, 0x03); /* fxsave fs:[rbx] */
+    else
+        CODE(b, 0x3e, 0x0f, 0xae, 0x03);
+    steps(b, 1);
+    if (!(_i & 1) == !(_i & 2))
+        EQ(s->rip, KCODE + 4);
+    else
+        EXPECT_VECTOR(b, EXC_GP);
+}
+END_TEST
+
+/* What is not there is refused: supervisor keys (CR4.PKS, IA32_PKRS), linear address masking (CR4.LAM_SUP). */
+START_TEST(what_is_not_there_has_no_bit)
+{
+    s->gpr[EAX] = s->cr4 | (_i == 0 ? 1u << 24 : 1u << 28);
+    s->gpr[ECX] = 0x6e1;
+    if (_i < 2)
+        CODE(b, 0x0f, 0x22, 0xe0);
+    else if (_i == 2)
+        CODE(b, 0x0f, 0x30);
+    else
+        CODE(b, 0x0f, 0x32);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+    EQ(stack64(b, 0), 0);
+    EQ(stack64(b, 1), KCODE);
+    ck_assert(stack64(b, 3) & EFLAGS_RF);
+}
+END_TEST
+
+START_TEST(invlpg_takes_any_address)
+{
+    s->gpr[EAX] = UINT64_C(0x7eff800000000000);
+    CODE(b, 0x0f, 0x01, 0x38);
+    steps(b, 1);
+    EQ(s->rip, KCODE + 3);
+}
+END_TEST
+
+/* SDM 2B, SMSW: 16, 32 and 64 bits to a register, 16 to memory whatever the operand size. */
+START_TEST(smsw_is_as_wide_as_its_operand)
+{
+    const uint64_t filled = UINT64_C(0x1234567890abcdef);
+
+    s->cr0 |= CR0_CD;
+    s->gpr[EAX] = s->gpr[ECX] = s->gpr[EDX] = filled;
+    s->gpr[EBX] = DATA;
+    poke64(b, DATA, filled);
+    poke64(b, DATA + 8, filled);
+    refresh(b);
+    CODE(b, 0x66, 0x0f, 0x01, 0xe0);       /* smsw ax */
+    CODE(b, 0x0f, 0x01, 0xe1);             /* smsw ecx */
+    CODE(b, 0x48, 0x0f, 0x01, 0xe2);       /* smsw rdx */
+    CODE(b, 0x0f, 0x01, 0x23);             /* smsw [rbx] */
+    CODE(b, 0x48, 0x0f, 0x01, 0x63, 0x08); /* of REX.W, smsw [rbx + 8] */
+    steps(b, 5);
+    EQ(s->gpr[EAX], (filled & ~UINT64_C(0xffff)) | (s->cr0 & 0xffff));
+    EQ(s->gpr[ECX], s->cr0);
+    EQ(s->gpr[EDX], s->cr0);
+    EQ(peek64(b, DATA), (filled & ~UINT64_C(0xffff)) | (s->cr0 & 0xffff));
+    EQ(peek64(b, DATA + 8), (filled & ~UINT64_C(0xffff)) | (s->cr0 & 0xffff));
+}
+END_TEST
+
+/* SDM 2B, MOV: a null SS in 64-bit mode at a level other than 3, and of that level. */
+START_TEST(a_null_ss_is_of_the_current_level)
+{
+    unsigned level = (unsigned)_i / 4, rpl = (unsigned)_i % 4;
+
+    long_mode(b, 3);
+    segment64(b, SEG_CS, level == 3 ? S_UCODE64 : S_CODE64, 11, level);
+    s->cpl = level;
+    s->gpr[EAX] = rpl;
+    refresh(b);
+    CODE(b, 0x8e, 0xd0);
+    steps(b, 1);
+    if (level < 3 && rpl == level) {
+        EQ(s->rip, UCODE + 2);
+        EQ(s->seg[SEG_SS].selector, rpl);
+    } else {
+        EXPECT_VECTOR(b, EXC_GP);
+        EQ(stack64(b, 0), 0);
+    }
+}
+END_TEST
+
+START_TEST(a_hidden_segment_of_a_return_keeps_its_base)
+{
+    s->seg[SEG_GS].base = 0x400000;
+    s->gpr[ESP] -= 40;
+    poke64(b, (uint32_t)s->gpr[ESP], UCODE);
+    poke64(b, (uint32_t)s->gpr[ESP] + 8, S_UCODE64);
+    poke64(b, (uint32_t)s->gpr[ESP] + 16, EFLAGS_1);
+    poke64(b, (uint32_t)s->gpr[ESP] + 24, USTACK);
+    poke64(b, (uint32_t)s->gpr[ESP] + 32, S_UDATA);
+    CODE(b, 0x48, 0xcf);
+    poke(b, UCODE, "\x65\x48\x8b\x01", 4); /* mov rax, gs:[rcx] */
+    poke64(b, DATA, 0xdeadbeef);
+    s->gpr[ECX] = (uint64_t)DATA - 0x400000;
+    refresh(b);
+    steps(b, 2);
+    EQ(s->seg[SEG_GS].selector, 0);
+    EQ(s->rip, UCODE + 4);
+    EQ(s->gpr[EAX], 0xdeadbeef);
+}
+END_TEST
+
+/* SDM 3B 18.2.3: fixed bits of DR6; the upper half is no part of it. */
+START_TEST(dr6_has_fixed_bits)
+{
+    static const struct { uint64_t put, got; } values[] = {
+        {0, 0xffff0ff0}, {0xffffffff, 0xffffefff}, {0xe00f, 0xffffefff}, {0x1000, 0xffff0ff0}, {UINT64_C(1) << 32, 0},
+    };
+
+    s->gpr[EAX] = values[_i].put;
+    CODE(b, 0x0f, 0x23, 0xf0); /* mov dr6, rax */
+    CODE(b, 0x0f, 0x21, 0xf1); /* mov rcx, dr6 */
+    steps(b, 1);
+    if (!values[_i].got) {
+        EXPECT_VECTOR(b, EXC_GP);
+        return;
+    }
+    steps(b, 1);
+    EQ(s->gpr[ECX], values[_i].got);
+}
+END_TEST
+
+/* A pending x87 exception is told of by MMX, by what needs no operand of memory, too, but not by LEA and MOVBE of a register. */
+START_TEST(mmx_tells_of_pending_exceptions_and_some_forms_do_not_exist)
+{
+    static const struct { uint8_t bytes[4], len; unsigned vector; } cases[] = {
+        {{0x0f, 0x7f, 0x00}, 3, EXC_MF}, {{0x0f, 0x6f, 0x00}, 3, EXC_MF}, {{0x0f, 0xfc, 0xc1}, 3, EXC_MF}, {{0x0f, 0x77}, 2, EXC_MF},
+        {{0x8d, 0xc0}, 2, EXC_UD}, {{0x0f, 0x38, 0xf0, 0xc0}, 4, EXC_UD}, {{0x0f, 0x38, 0xf1, 0xc0}, 4, EXC_UD},
+    };
+
+    s->fcw = 0;
+    s->fsw = 0x8084; /* a division by zero */
+    s->gpr[EAX] = DATA;
+    poke(b, KCODE, cases[_i].bytes, cases[_i].len);
+    refresh(b);
+    steps(b, 1);
+    EXPECT_VECTOR(b, cases[_i].vector);
+    EQ(stack64(b, 0), KCODE);
+}
+END_TEST
+
+START_TEST(sixteen_bits_are_pushed_and_popped_in_64_bit_mode)
+{
+    poke64(b, DATA, 0x1234);
+    s->gpr[EBX] = DATA;
+    CODE(b, 0x66, 0xff, 0x33, 0x66, 0x59);
+    steps(b, 1);
+    EQ(s->gpr[ESP], KSTACK - 2);
+    steps(b, 1);
+    EQ(s->gpr[ESP], KSTACK);
+    EQ(s->gpr[ECX] & 0xffff, 0x1234);
+}
+END_TEST
+
+/* One page directory by two entries of the table above, of which one lets nobody write: each way has its own rights, whatever was
+ * looked up before (SDM 3A 4.6, 4.10.2). */
+START_TEST(a_table_reached_by_two_ways_has_the_rights_of_each)
+{
+    static const struct { uint64_t va; bool write; unsigned error; } accesses[] = {
+        {UINT64_C(0x40000000), false, 0}, {UINT64_C(0x40200000), true, 0}, {UINT64_C(0x80000000), false, 0},
+        {UINT64_C(0x80200000), true, 7},  {UINT64_C(0x40000000), true, 7}, {UINT64_C(0x40200000), true, 0},
+        {UINT64_C(0x80200000), false, 0},
+    };
+
+    poke64(b, PDPT + 8, PT | 7);
+    poke64(b, PDPT + 16, PT | 5);
+    poke64(b, PT, 0x200085); /* read-only */
+    poke64(b, PT + 8, 0x200087);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned n = 0; n < ARRAY_LEN(accesses); n++) {
+            if (n == 0)
+                long_mode(b, 3); /* and else what was looked up stays */
+            else
+                b->s->rip = UCODE;
+            s->gpr[EBX] = accesses[n].va + 0xf0000;
+            poke(b, UCODE, accesses[n].write ? "\x88\x03" : "\x8a\x03", 2);
+            steps(b, 1);
+            if (!accesses[n].error) {
+                EQ(s->rip, UCODE + 2);
+                continue;
+            }
+            EXPECT_VECTOR(b, EXC_PF);
+            EQ(stack64(b, 0), accesses[n].error);
+            EQ(s->cr2, accesses[n].va + 0xf0000);
+            long_mode(b, 3);
+        }
+}
+END_TEST
+
+/* A supervisor's write to a read-only page, with CR0.WP changed between by MOV. */
+START_TEST(write_protection_is_that_of_the_moment)
+{
+    poke64(b, PDPT + 8, PT | 7);
+    poke64(b, PT, 0x200085);
+    for (unsigned n = 0; n < 6; n++) {
+        bool wp = n & 1;
+
+        s->rip = b->at = KCODE;
+        s->gpr[EAX] = wp ? s->cr0 | CR0_WP : s->cr0 & ~CR0_WP;
+        s->gpr[EBX] = 0x400f0000;
+        CODE(b, 0x0f, 0x22, 0xc0, 0x88, 0x03);
+        steps(b, 2);
+        if (!wp) {
+            EQ(s->rip, KCODE + 5);
+            continue;
+        }
+        EXPECT_VECTOR(b, EXC_PF);
+        EQ(stack64(b, 0), 3);
     }
 }
 END_TEST
@@ -634,6 +903,19 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
     tcase_add_loop_test(t, what_enters_a_kernel_tells_of_flags_without_rf, 0, 2);
     tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);
+    tcase_add_loop_test(t, most_segments_have_no_base_in_64_bit_mode, 0, (int)ARRAY_LEN(aligned_rows));
+    tcase_add_loop_test(t, what_is_aligned_of_a_table_register_is_its_base, 0, 4);
+    tcase_add_loop_test(t, fxsave_is_aligned_by_its_linear_address, 0, 4);
+    tcase_add_loop_test(t, what_is_not_there_has_no_bit, 0, 4);
+    tcase_add_test(t, invlpg_takes_any_address);
+    tcase_add_test(t, smsw_is_as_wide_as_its_operand);
+    tcase_add_loop_test(t, a_null_ss_is_of_the_current_level, 0, 16);
+    tcase_add_test(t, a_hidden_segment_of_a_return_keeps_its_base);
+    tcase_add_loop_test(t, dr6_has_fixed_bits, 0, 5);
+    tcase_add_loop_test(t, mmx_tells_of_pending_exceptions_and_some_forms_do_not_exist, 0, 7);
+    tcase_add_test(t, sixteen_bits_are_pushed_and_popped_in_64_bit_mode);
+    tcase_add_test(t, a_table_reached_by_two_ways_has_the_rights_of_each);
+    tcase_add_test(t, write_protection_is_that_of_the_moment);
     tcase_add_loop_test(t, alignment_is_that_of_the_operand, 0, (int)ARRAY_LEN(aligned_rows));
     suite_add_tcase(suite, t);
     return suite;

@@ -323,6 +323,50 @@ START_TEST(rdpmc_asks_cr4_above_level_0)
 }
 END_TEST
 
+/* SDM 3B 20.2.6: without full-width writes, 32 bits with their sign. */
+START_TEST(a_counter_is_written_as_32_bits_with_their_sign)
+{
+    static const struct { uint64_t put, got; } values[] = {
+        {UINT64_C(0xff0123456789), 0x23456789}, {UINT64_C(0xffffff0123456789), 0x23456789}, {0x80000000, FULL - 0x80000000},
+        {UINT64_C(0x1ffffffff), FULL - 1},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(values); i++) {
+        put(PMC0 + 1, values[i].put);
+        EQ(get(PMC0 + 1), values[i].got);
+        rdpmc(1, 0);
+        EQ(s->gpr[EAX] | s->gpr[EDX] << 32, values[i].got);
+    }
+    rdpmc(64, EXC_GP);
+    refused(0x4c1, 0); /* IA32_A_PMC0: IA32_PERF_CAPABILITIES would tell of it */
+    refused(0x345, 0);
+    for (unsigned i = 0; i < 32; i++) { /* nor are there last branches */
+        refused(0x680 + i, 0);
+        refused(0x6c0 + i, 0);
+    }
+    refused(0x1c8, 0);
+}
+END_TEST
+
+START_TEST(a_counter_that_is_written_while_it_counts_goes_on_from_there)
+{
+    nops(40);
+    put(EVTSEL0, INSTRUCTIONS | OS | USR | EN);
+    put(EVTSEL0 + 1, INSTRUCTIONS | OS | USR | EN | 2u << 24); /* two in a cycle: never */
+    steps(b, 10);
+    put(PMC0, 0);
+    steps(b, 5);
+    EQ(s->pmc_global_status, 0);
+    put(PMC0, UINT64_MAX);
+    steps(b, 2);
+    EQ(counted(PMC0), 1);
+    EQ(get(PMC0 + 1), 0);
+    EQ(get(STATUS), 1);
+    put(OVF, 1);
+    EQ(get(STATUS), 0);
+}
+END_TEST
+
 START_TEST(amds_have_them_elsewhere)
 {
     with_model("qemu64,pmu=on");
@@ -404,6 +448,8 @@ Suite *test_suite(void)
     tcase_add_test(tc, reserved_bits_are_refused);
     tcase_add_test(tc, rdpmc_asks_cr4_above_level_0);
     tcase_add_test(tc, amds_have_them_elsewhere);
+    tcase_add_test(tc, a_counter_is_written_as_32_bits_with_their_sign);
+    tcase_add_test(tc, a_counter_that_is_written_while_it_counts_goes_on_from_there);
     tcase_add_test(tc, what_is_written_to_the_tsc_is_added_to_tsc_adjust_and_the_other_way_round);
     tcase_add_test(tc, tsc_adjust_moves_the_tsc_by_the_difference);
     tcase_add_test(tc, models_without_tsc_adjust_fault);
