@@ -587,7 +587,7 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     unsigned n = vector & 0xff;
     struct i386_delivery d = {.source = FROM_INT_N, .vector = n, .eip = next_eip};
     uint64_t sp = c->st->gpr[ESP];
-    uint32_t rf = c->st->eflags & EFLAGS_RF;
+    uint32_t rf = c->st->eflags & EFLAGS_RF, waits = c->st->pending_db;
     bool stepped = being_stepped(c->st), from_user;
 
     if (!(vector & I386_INT_N)) {
@@ -609,8 +609,10 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
     note(c, &d, true);
     if (from_user && d.source == FROM_INT_N)
         i386_note_syscall(c, TRAP_INT, n, sp);
-    if (d.source == FROM_ICEBP)
-        set_dr6_and_pending(c->st, 0);
+    if (d.source == FROM_ICEBP) { /* with what waited; a new task's T bit is for a #DB of its own */
+        set_dr6(c->st, waits);
+        c->st->pending_db &= ~waits;
+    }
     return UOP_LEAVE;
 }
 

@@ -767,25 +767,37 @@ static void set_flags(struct oracle *o, uint64_t v, uint32_t mask)
     o->now.efl = (o->now.efl & ~mask) | ((uint32_t)v & mask);
 }
 
-/* IRET from real and from virtual-8086 mode with IOPL 3. */
+static bool is_iopl_3(const struct oracle *o) { return (o->now.efl & EFLAGS_IOPL) == EFLAGS_IOPL; }
+static bool has_vme(const struct oracle *o) { return o->now.efl & EFLAGS_VM && o->now.s.cr4 & CR4_VME; }
+
+/* IRET from real and from virtual-8086 mode: in that one with IOPL 3, or with its extensions (SDM 3B 20.3, 22.3.3). */
 static void iret_8086(struct oracle *o, unsigned size)
 {
     struct i386_state *s = &o->now.s;
     struct stack k = stack_now(o);
     uint32_t mask = size == 2 ? 0x7fd5 : 0x257fd5;
-    uint64_t rip;
+    bool virtual = o->now.efl & EFLAGS_VM && !is_iopl_3(o);
+    uint64_t rip, efl;
 
-    if (o->now.efl & EFLAGS_VM && (o->now.efl & EFLAGS_IOPL) != EFLAGS_IOPL)
+    if (virtual && (!has_vme(o) || size != 2))
         gp(o, 0);
     if (!holds(o, &k, 3, size))
         ss(o, 0);
     rip = peek(o, &k, 0, size);
+    efl = peek(o, &k, 2, size);
+    if (virtual && (efl & EFLAGS_TF || (efl & EFLAGS_IF && o->now.efl & EFLAGS_VIP)))
+        gp(o, 0);
     if (rip > s->seg[SEG_CS].limit)
         gp(o, 0);
+    if (virtual) {
+        mask &= ~EFLAGS_IF;
+        set_flags(o, efl & EFLAGS_IF ? EFLAGS_VIF : 0, EFLAGS_VIF);
+        o->seen |= SEEN_VIRTUAL;
+    }
     s->rip = rip;
     s->seg[SEG_CS].selector = (uint16_t)peek(o, &k, 1, size);
     s->seg[SEG_CS].base = (uint64_t)s->seg[SEG_CS].selector << 4;
-    set_flags(o, peek(o, &k, 2, size), o->now.efl & EFLAGS_VM ? mask & ~EFLAGS_IOPL : mask);
+    set_flags(o, efl, o->now.efl & EFLAGS_VM ? mask & ~EFLAGS_IOPL : mask);
     release(&k, 3 * size);
     s->gpr[4] = k.sp;
 }
@@ -1114,6 +1126,57 @@ static void deliver_faults(struct oracle *o)
     }
 }
 
+/* INT n of virtual-8086 mode whose bit in the TSS is clear: to the 8086 program's own handler (SDM 3B 20.3.3). */
+static bool is_redirected(struct oracle *o, unsigned vector)
+{
+    const struct i386_segment *tr = &o->now.s.seg[SEG_TR];
+    uint64_t map;
+
+    if (!has_vme(o))
+        return false;
+    map = rd(o, tr->base + 0x66, 2);
+    return !(rd(o, tr->base + map - 32 + vector / 8, 1) >> vector % 8 & 1);
+}
+
+static void redirect(struct oracle *o, unsigned vector, uint64_t ip)
+{
+    struct i386_state *s = &o->now.s;
+    struct stack k = stack_now(o);
+    uint32_t efl = o->now.efl, flag = is_iopl_3(o) ? EFLAGS_IF : EFLAGS_VIF;
+
+    if (!is_iopl_3(o))
+        efl = (efl & ~EFLAGS_IF) | EFLAGS_IOPL | (efl & EFLAGS_VIF ? EFLAGS_IF : 0);
+    if (!room(o, &k, 3, 2))
+        ss(o, 0);
+    if ((k.sp & 0xffff) < vector * 4 + 4 + 6)
+        astray(o); /* onto the vector itself */
+    push(o, &k, 2, efl);
+    push(o, &k, 2, s->seg[SEG_CS].selector);
+    push(o, &k, 2, ip);
+    s->gpr[4] = k.sp;
+    o->now.efl &= ~(EFLAGS_TF | EFLAGS_RF | flag);
+    s->rip = rd(o, vector * 4, 2);
+    s->seg[SEG_CS].selector = (uint16_t)rd(o, vector * 4 + 2, 2);
+    s->seg[SEG_CS].base = (uint64_t)s->seg[SEG_CS].selector << 4;
+    o->seen |= SEEN_VIRTUAL;
+}
+
+static void interrupt(struct oracle *o, const struct oracle_insn *i, uint64_t next)
+{
+    if (i->opcode == 0xf1) { /* as by hardware (SDM 3A 6.13) */
+        o->ext = 1;
+        deliver(o, EXC_DB, OTHERWISE, next, false, 0);
+    } else if (i->opcode != 0xcd) {
+        deliver(o, i->opcode == 0xcc ? EXC_BP : EXC_OF, SOFTWARE, next, false, 0);
+    } else if (is_redirected(o, i->vector)) {
+        redirect(o, i->vector, next);
+    } else if (o->now.efl & EFLAGS_VM && !is_iopl_3(o)) {
+        gp(o, 0);
+    } else {
+        deliver(o, i->vector, SOFTWARE, next, false, 0);
+    }
+}
+
 static void make(struct oracle *o, const struct oracle_insn *i)
 {
     uint64_t next = o->now.s.rip + i->len;
@@ -1124,12 +1187,10 @@ static void make(struct oracle *o, const struct oracle_insn *i)
         iret(o, i->size, next);
     else if (i->kind == ORACLE_OUTSIDE)
         deliver(o, i->vector, OTHERWISE, o->now.s.rip, false, 0);
-    else if (i->kind != ORACLE_INT)
-        far_transfer(o, i, next);
-    else if (o->now.efl & EFLAGS_VM && (o->now.efl & EFLAGS_IOPL) != EFLAGS_IOPL)
-        gp(o, 0);
+    else if (i->kind == ORACLE_INT)
+        interrupt(o, i, next);
     else
-        deliver(o, i->vector, SOFTWARE, next, false, 0);
+        far_transfer(o, i, next);
 }
 
 void oracle_run(struct oracle *o, const struct oracle_insn *i)

@@ -24,6 +24,7 @@ enum oracle_seen {
     SEEN_TASK_VM86 = 0x40, SEEN_TASK_HALF = 0x80, SEEN_TASK_RETURN = 0x100, SEEN_TRAPPED = 0x200, SEEN_OUTWARD = 0x400,
     SEEN_TO_VM86 = 0x800, SEEN_FROM_VM86 = 0x1000, SEEN_LEVEL = 0x2000, SEEN_INWARD = 0x4000, SEEN_IST = 0x8000,
     SEEN_DOUBLE = 0x10000, SEEN_NULL_STACK = 0x20000, SEEN_TASK_FAULT = 0x40000, SEEN_ERROR_TO_TASK = 0x80000,
+    SEEN_VIRTUAL = 0x100000,
 };
 
 struct oracle_insn {
@@ -34,6 +35,7 @@ struct oracle_insn {
     uint64_t offset;
     uint16_t release;  /* RET */
     unsigned vector;   /* INT n, and of an interrupt */
+    uint8_t opcode;    /* of INT: CDh, or CCh (INT3), CEh (INTO), F1h (INT1) */
 };
 
 /* All that changes. */

@@ -175,9 +175,9 @@ static void put_task(unsigned n)
     uint32_t limit = one_in(24) ? below(0x70) : big ? 0x67 + below(8) : 0x2b;
     uint32_t efl = (any() & 0x3f7fd5 & ~(EFLAGS_VM | EFLAGS_TF)) | 2 | (vm ? EFLAGS_VM : 0);
 
-    m64(O_GDT + 8 * (G_TASK + n), d_of(at, n ? limit : 0x67, (one_in(24) ? 0 : 0x80) | (one_in(4) ? below(4) << 5 : 0x60) |
+    m64(O_GDT + 8 * (G_TASK + n), d_of(at, n ? limit : 0x8f, (one_in(24) ? 0 : 0x80) | (one_in(4) ? below(4) << 5 : 0x60) |
         (big ? 9 : 1) | (busy ? 2 : 0), 0));
-    for (unsigned w = 0; w < 0x70; w += 4)
+    for (unsigned w = 0; w < 0x90; w += 4)
         m32(at + w, any());
     m16(at, (uint16_t)(one_in(12) ? any_selector() : (G_TASK + below(O_TASKS)) << 3));
     for (unsigned l = 0; l < 3; l++) {
@@ -199,7 +199,7 @@ static void put_task(unsigned n)
         for (unsigned n6 = 0; n6 < 6; n6++)
             m16(at + 0x48 + 4 * n6, n6 == SEG_CS ? code_of(level) : n6 == SEG_SS ? data_of(level) : one_in(4) ? 0 : data_of(3));
         m32(at + 0x60, one_in(3) ? 0 : one_in(16) ? any_selector() : ANY_OF(G_LDT, G_LDT2) << 3);
-        m32(at + 0x64, one_in(8) ? 1 : 0);
+        m32(at + 0x64, (one_in(8) ? 1 : 0) | 0x880000); /* interrupts are redirected by what is at 68h */
     } else {
         m16(at + 0x0e, (uint16_t)any_offset());
         m16(at + 0x10, (uint16_t)efl);
@@ -377,7 +377,10 @@ static void begin_8086(bool real)
         for (unsigned v = 0; v < 32; v++)
             m32(O_IDT + 4 * v, (uint32_t)(O_HANDLERS >> 4) << 16 | 16 * v);
     } else {
-        o->now.efl |= EFLAGS_VM;
+        o->now.efl |= EFLAGS_VM | (one_in(3) ? EFLAGS_VIF : one_in(2) ? EFLAGS_VIP : 0);
+        n->cr4 |= one_in(2) ? CR4_VME : 0;
+        for (unsigned v = 0; v < 32; v++)
+            m32(4 * v, (uint32_t)(O_HANDLERS >> 4) << 16 | 16 * v);
     }
 }
 
@@ -419,8 +422,9 @@ static void put_insn(struct oracle_insn *i)
     if (i->kind == ORACLE_IRET) {
         *p++ = 0xcf;
     } else if (i->kind == ORACLE_INT) {
-        *p++ = 0xcd;
-        *p++ = (uint8_t)i->vector;
+        *p++ = i->opcode;
+        if (i->opcode == 0xcd)
+            *p++ = (uint8_t)i->vector;
     } else if (i->kind == ORACLE_RETURN) {
         *p++ = 0xca;
         *p++ = (uint8_t)i->release;
@@ -454,6 +458,7 @@ static struct oracle_insn any_insn(enum oracle_kind kind)
 {
     struct oracle_insn i = {.kind = kind, .size = any_size(), .release = (uint16_t)(one_in(2) ? 0 : below(16) * 4)};
 
+    i.opcode = (uint8_t)ANY_OF(0xcd, 0xcd, 0xcd, 0xcc, 0xf1, long_case ? 0xcc : 0xce);
     i.vector = one_in(3) ? below(32) : 24 + below(8);
     if (long_case && (kind == ORACLE_CALL || kind == ORACLE_JUMP) && one_in(2))
         i.selector = (uint16_t)((G_GATES64 + 2 * below(4)) << 3 | (one_in(6) ? below(4) : 0));
@@ -594,6 +599,8 @@ static void storm(enum oracle_kind kind, void (*begin)(void), uint32_t expected)
             put_frame(i.size, kind == ORACLE_IRET);
         if (kind == ORACLE_IRET && one_in(3))
             o->now.efl |= EFLAGS_NT;
+        if (kind == ORACLE_INT && i.opcode == 0xce)
+            o->now.efl |= FLAG_O;
         if (kind == ORACLE_OUTSIDE)
             o->now.efl |= EFLAGS_IF;
         else
@@ -668,9 +675,9 @@ CLAIM(a_jump_of_an_8086_is_that_of_the_manual, ORACLE_JUMP, of_8086, false,
 CLAIM(a_return_of_an_8086_is_that_of_the_manual, ORACLE_RETURN, of_8086, false,
       SEEN_FROM_VM86)
 CLAIM(an_interrupt_return_of_an_8086_is_that_of_the_manual, ORACLE_IRET, of_8086, false,
-      SEEN_FROM_VM86)
+      SEEN_FROM_VM86 | SEEN_VIRTUAL)
 CLAIM(a_software_interrupt_of_an_8086_is_that_of_the_manual, ORACLE_INT, of_8086, false,
-      IN_TASKS | SEEN_FROM_VM86 | SEEN_DOUBLE)
+      IN_TASKS | SEEN_FROM_VM86 | SEEN_DOUBLE | SEEN_VIRTUAL)
 CLAIM(an_interrupt_of_an_8086_is_that_of_the_manual, ORACLE_OUTSIDE, of_8086, false,
       IN_TASKS | SEEN_FROM_VM86 | SEEN_DOUBLE)
 CLAIM(a_far_call_in_long_mode_is_that_of_the_manual, ORACLE_CALL, of_long, true,
