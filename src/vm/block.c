@@ -32,7 +32,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_ALIGN 64u
+_Static_assert(BLOCK_MAX_INSNS < BLOCK_ALIGN, "a block's place and its steps are one number");
+
+const struct block no_block = {.key = {.pc = UINT64_MAX, .mode = UINT64_MAX}};
 
 static unsigned block_hash(uint32_t page, const struct block_key *key)
 {
@@ -56,7 +58,7 @@ struct block *block_alloc(struct exec_shared *sh, unsigned nuops, unsigned ninsn
     size_t size = sizeof(struct block) + nuops * sizeof(struct uop) + ninsns * sizeof(struct block_insn);
     struct block *b;
 
-    size = (size + POOL_ALIGN - 1) & ~(size_t)(POOL_ALIGN - 1);
+    size = (size + BLOCK_ALIGN - 1) & ~(size_t)(BLOCK_ALIGN - 1);
     if (size > POOL_BYTES - sh->pool_used)
         block_flush_all(sh);
     b = (struct block *)(void *)(sh->pool + sh->pool_used);
@@ -161,20 +163,22 @@ static void unchain(struct exec_shared *sh, struct chain *chain)
 
     if (!chain->place)
         return;
-    edge = chain == &from->chains[1];
+    edge = (unsigned)(chain - from->chains);
     *chain->place = chain->other;
     if (chain->other)
         chain->other->place = chain->place;
     chain->place = NULL;
-    from->next[edge] = from->far[edge] = NULL;
+    if (edge < ARRAY_LEN(from->next))
+        from->next[edge] = NULL;
+    from->far[edge] = NULL;
     if (sh->jit)
         jit_chained(sh->jit, from, edge);
 }
 
 static void unchain_edges(struct exec_shared *sh, struct block *b)
 {
-    unchain(sh, &b->chains[0]);
-    unchain(sh, &b->chains[1]);
+    for (unsigned edge = 0; edge < EDGES; edge++)
+        unchain(sh, &b->chains[edge]);
 }
 
 static void chain(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to)
@@ -196,13 +200,13 @@ static void chain(struct exec_shared *sh, struct block *from, unsigned edge, str
 
 void block_link(struct exec_shared *sh, struct block *from, unsigned edge, struct block *to)
 {
-    if (edge > 1 || !from->valid || !to->valid || from->alone || to->alone || to->trapped)
+    if (edge == EDGE_NONE || !from->valid || !to->valid || from->alone || to->alone || to->trapped)
         return;
     if (edge_is_near(from, edge) ? from->page[0] != to->page[0] : !sh->jit)
         return;
     if (from->key.mode != to->key.mode || block_bias(from) != block_bias(to) || from->target[edge] != to->key.pc)
         return;
-    if (from->next[edge] != to && from->far[edge] != to)
+    if (block_chained(from, edge) != to)
         chain(sh, from, edge, to);
 }
 
@@ -395,7 +399,6 @@ void block_cache_init(struct exec_shared *sh)
     sh->jump = region_map(JUMP_SIZE * sizeof(sh->jump[0]));
     CHECK(sh->pool && sh->jump);
     sh->epoch = 1;
-    sh->no_block.key = (struct block_key){.pc = UINT64_MAX, .mode = UINT64_MAX};
 }
 
 void block_cache_finish(struct exec_shared *sh)

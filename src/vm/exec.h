@@ -64,6 +64,7 @@ struct block_key {
 };
 
 #define BLOCK_MAX_INSNS 32
+#define BLOCK_ALIGN 64u    /* bytes: a cache line; and its place and its instructions fit in one number (jit/jit_priv.h) */
 #define BLOCK_MAX_UOPS  192 /* room for one more instruction is checked before each */
 
 struct block_insn {
@@ -80,9 +81,12 @@ struct chain {
     struct chain **place;   /* and what points to this one; NULL: the edge has no chain */
 };
 
+/* The ways from a block to another one. */
+enum { EDGE_FALL, EDGE_BRANCH, EDGE_RETURN, EDGES, EDGE_NONE = EDGES };
+
 struct block {
     /* What finding, entering and leaving it looks at is one cache line. */
-    const uint8_t *entry;   /* the JIT's: where compiled code enters it; see native */
+    _Alignas(BLOCK_ALIGN) const uint8_t *entry; /* the JIT's: where compiled code enters it; see native */
     uint16_t steps;         /* instructions */
     bool alone : 1;         /* one instruction, run by itself: never chained, nor to be found by jumps */
     bool trapped : 1;       /* an execution trap may be set on its first instruction: check */
@@ -102,7 +106,7 @@ struct block {
     struct uop *uops;
     uint32_t heat;          /* entries before it is compiled; with code: the number of the JIT's counter of those before it is a trace */
     uint32_t epoch;         /* exec_shared.epoch when it was last interpreted */
-    uint64_t target[2];     /* PC values: fall-through, branch */
+    uint64_t target[EDGES]; /* PC values: fall-through, branch, and of a block that ends with CALLS the return */
     struct block_insn *insns; /* [steps] */
     uint32_t page[2];       /* page numbers of the bytes; [1] UINT32_MAX unless the one instruction
                              * crosses; [0] UINT32_MAX: not from page-backed memory, never kept */
@@ -110,10 +114,10 @@ struct block {
     uint32_t nuops;
     struct block *page_next[2];
     uint32_t index;
-    struct block *far[2];   /* chained successors in other pages, good while what is there is mapped; compiled code's alone */
-    struct chain chains[2];
+    struct block *far[EDGES]; /* chained successors that are good while what is there is mapped; compiled code's alone */
+    struct chain chains[EDGES];
     struct chain *led_by;   /* chains to this block */
-    uint32_t jumps[2];      /* the JIT's: the number of the first of its jumps by each edge, from 1 on */
+    uint32_t jumps[EDGES];  /* the JIT's: the number of the first of its jumps by each edge, from 1 on */
 };
 
 /* Handed to frontend.build: append instructions until it says stop. */
@@ -133,7 +137,7 @@ struct builder {
     struct block_insn insns[BLOCK_MAX_INSNS];
     unsigned ninsns;
     unsigned len;           /* bytes consumed so far */
-    uint64_t target[2];
+    uint64_t target[EDGES];
 };
 
 /* For a front end that lowers an instruction otherwise if another one is sure to follow it in the block: would one that begins `len`

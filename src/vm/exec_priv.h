@@ -151,7 +151,6 @@ struct exec_shared {
     bool walk_writes;                      /* ucpu_walk_write is storing: no flush */
 
     /* block.c */
-    struct block no_block;                 /* matches nothing */
     struct block *hash[HASH_SIZE];
     struct jump_place *jump;               /* [JUMP_SIZE]: the jump cache, by PC and mode */
     struct block **live;                   /* every valid block that is kept; block.index is its place */
@@ -182,16 +181,23 @@ struct exec_shared {
 /* Places in a page that compiled code remembers at a time. */
 #define NEAR_PLACES 6
 
+/* Calls that are known at a time. A power of 2. */
+#define RETURNS 32u
+#define RETURN_SIZE ((unsigned)sizeof(uint8_t *))
+
 /* What is a CPU's own. */
 struct exec {
     struct ucpu *cpu;                      /* compiled code finds the CPU by these three */
     uint8_t *state;
     struct lazy_flags *flags;
     uint32_t tlb_offsets;                  /* of entries in a TLB: the bits that they may have */
-    uint32_t shown;                        /* compiled code: where in the pool the block in progress is, whenever C code may look;
-                                            * it becomes ucpu.block */
+    uint32_t shown;                        /* compiled code: where in the pool the block in progress is, and in the low bits its steps,
+                                            * whenever C code may look; they become ucpu.block and cpu.steps */
     uint8_t *pool;                         /* exec_shared.pool */
     uint32_t slow_uop;                     /* compiled code: number of the micro-op whose access is being made */
+    uint32_t return_top;                   /* of returns[]: the place of the last call, in bytes */
+    const uint8_t *returns[RETURNS];       /* a ring of calls that did not return yet: what compiled code runs when they do (jit/returns.c) */
+    const uint8_t *return_unknown;         /* that of a call that the interpreter made */
     uint64_t places[NEAR_PLACES];          /* of compiled code (jit/near.c): 0, or good as long as no TLB changes */
     struct exec_shared *shared;
 
@@ -220,7 +226,7 @@ struct exec {
     uint64_t withheld;     /* budget (and limit) set aside so that the run loop is reached soon */
     bool io_refused;       /* with ucpu.retry_alone: it was an access to a device */
     uint64_t go_pc;        /* interpreter: where it left for */
-    unsigned go_edge;      /* interpreter: by which edge of ucpu.block (2: none) */
+    unsigned go_edge;      /* interpreter: by which edge of ucpu.block, or EDGE_NONE */
     const struct uop *fault_uop; /* interpreter: what faulted */
     struct block *turn;    /* LEFT_TURN: the block to enter next */
     uint32_t left;         /* compiled code: enum left that exec_go_on() wants to have */
@@ -232,6 +238,19 @@ struct exec {
     struct pending_hit hits[MAX_PENDING_HITS];
     struct trap_copy guest;
 };
+
+/* A call begins; code that is gone to when it comes back, NULL: any. One comes back. (More than there is room for, and those that never do,
+ * are forgotten: it is but a guess.) */
+static inline void exec_push_return(struct exec *x, const uint8_t *code)
+{
+    x->return_top = (x->return_top + RETURN_SIZE) % (RETURNS * RETURN_SIZE);
+    x->returns[x->return_top / RETURN_SIZE] = code ? code : x->return_unknown;
+}
+
+static inline void exec_pop_return(struct exec *x)
+{
+    x->return_top = (x->return_top - RETURN_SIZE) % (RETURNS * RETURN_SIZE);
+}
 
 /* The CPU that has these members first (all CPUs of a machine are run by this core, or none). */
 static inline struct ucpu *ucpu_of(struct cpu *cpu)
@@ -322,6 +341,7 @@ static inline uint64_t walk_granule(uint32_t page, unsigned offset)
 }
 
 /* ---- block.c ---- */
+extern const struct block no_block; /* matches nothing */
 void block_cache_init(struct exec_shared *sh);
 void block_cache_finish(struct exec_shared *sh);
 struct block *block_find(struct exec_shared *sh, uint32_t page, const struct block_key *key, bool alone);
@@ -382,7 +402,7 @@ static inline struct block *jump_block(const struct exec_shared *sh, uint64_t pc
 
     if (unlikely(place->key.pc != pc))
         place = jump_place(sh, pc, mode, alone, 1);
-    return likely(place->block) ? place->block : (struct block *)(uintptr_t)&sh->no_block;
+    return likely(place->block) ? place->block : (struct block *)(uintptr_t)&no_block;
 }
 
 /* What is added to a PC of a block's code segment to get its virtual address. */
@@ -396,10 +416,16 @@ static inline bool jump_matches(const struct block *to, const struct block *from
     return ((to->key.pc ^ pc) | (to->key.mode ^ from->key.mode) | (to->key.va ^ (pc + block_bias(from)))) == 0;
 }
 
-/* Does that edge lead to the block's own page? */
+/* The block that an edge is chained to, or NULL. */
+static inline struct block *block_chained(const struct block *b, unsigned edge)
+{
+    return edge < ARRAY_LEN(b->next) && b->next[edge] ? b->next[edge] : b->far[edge];
+}
+
+/* Does that edge lead to the block's own page, whatever is run before it is taken? */
 static inline bool edge_is_near(const struct block *b, unsigned edge)
 {
-    return !(((b->target[edge] + block_bias(b)) ^ b->key.va) & PAGE_MASK);
+    return edge < ARRAY_LEN(b->next) && !(((b->target[edge] + block_bias(b)) ^ b->key.va) & PAGE_MASK);
 }
 
 /* Do fetches from `va` go, without a look at the tables, where tlb_entry.addend would be this? */

@@ -40,7 +40,7 @@
     } while (0)
 #define GO_INDIRECT(to) \
     do { \
-        edge = 2; \
+        edge = EDGE_NONE; \
         pc = (to); \
         goto jump; \
     } while (0)

@@ -170,7 +170,7 @@ static bool gather(struct ucpu *c, struct builder *b)
 
     b->nuops = b->ninsns = b->len = 0;
     b->wide = false;
-    b->target[0] = b->target[1] = 0;
+    memset(b->target, 0, sizeof(b->target));
     do {
         if (b->ninsns && !goes_on(b, b->len, b->ninsns, b->nuops))
             break;
@@ -200,8 +200,7 @@ static struct block *finish(struct ucpu *c, const struct builder *b, uint32_t pa
     blk->alone = alone;
     blk->wide = b->wide;
     blk->trapped = exec_trap_at(c, b->key.va);
-    blk->target[0] = b->target[0];
-    blk->target[1] = b->target[1];
+    memcpy(blk->target, b->target, sizeof(blk->target));
     memcpy(blk->uops, b->uops, b->nuops * sizeof(b->uops[0]));
     memcpy(blk->insns, b->insns, b->ninsns * sizeof(b->insns[0]));
     c->exec->shared->stats.blocks_built++;

@@ -500,10 +500,18 @@ static enum build_next end_branch(struct lower *l, enum uop_code op, unsigned a,
     return BUILD_END;
 }
 
+/* BL and BLR: X30 has the return address, and the jump that follows is a call's. */
+static void link_register(struct lower *l)
+{
+    emit_imm64(l, UOP_MOVI64, S_X(30), 0, l->pc + 4);
+    l->b->target[EDGE_RETURN] = l->pc + 4;
+    emit(l, UOP_CALLS, 0, 0, 0);
+}
+
 static enum build_next lower_b(struct lower *l)
 {
     if (l->i.op)
-        emit_imm64(l, UOP_MOVI64, S_X(30), 0, l->pc + 4);
+        link_register(l);
     return end_branch(l, UOP_JMP, 0, 0, 0, a64_signed(l->i.imm26, 26) * 4);
 }
 
@@ -539,9 +547,9 @@ static enum build_next lower_indirect(struct lower *l)
             emit(l, UOP_MOV64, S_T(0), to, 0);
             to = S_T(0);
         }
-        emit_imm64(l, UOP_MOVI64, S_X(30), 0, l->pc + 4);
+        link_register(l);
     }
-    emit_imm(l, UOP_JMPR64, 0, to, (l->mode & A64_MODE_TBI0 ? 1 : 0) | (l->mode & A64_MODE_TBI1 ? 2 : 0));
+    emit_imm(l, l->i.kind == A64_RET ? UOP_RET64 : UOP_JMPR64, 0, to, (l->mode & A64_MODE_TBI0 ? 1 : 0) | (l->mode & A64_MODE_TBI1 ? 2 : 0));
     return BUILD_END;
 }
 

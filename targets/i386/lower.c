@@ -118,6 +118,19 @@ static enum build_next end_indirect(struct lower *l, unsigned off)
     return BUILD_END;
 }
 
+static enum build_next end_return(struct lower *l, unsigned off)
+{
+    emit(l, wide(l) ? UOP_RET64 : UOP_RET32, 0, off, 0);
+    return BUILD_END;
+}
+
+/* The jump that follows is a call's. (One to the next instruction is how code asks where it is.) */
+static void note_call(struct lower *l)
+{
+    l->b->target[EDGE_RETURN] = l->next;
+    emit(l, UOP_CALLS, 0, 0, 0);
+}
+
 /* In 64-bit mode: #GP unless the value at `off` is canonical; `popped` bytes were taken from the stack, and go back. */
 static void check_canonical(struct lower *l, unsigned off, unsigned popped)
 {
@@ -562,6 +575,8 @@ static enum build_next lower_call(struct lower *l)
     if (bad_target(l))
         return raise(l, EXC_GP, true);
     push_imm(l, l->i.osize, l->next);
+    if (target != l->next)
+        note_call(l);
     return end_jump(l, target);
 }
 
@@ -578,6 +593,7 @@ static enum build_next lower_call_indirect(struct lower *l)
     if (off == S_GPR32(ESP))
         emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(2), off, 0);
     push_imm(l, l->i.osize, l->next);
+    note_call(l);
     return end_indirect(l, off == S_GPR32(ESP) ? S_T(2) : off);
 }
 
@@ -589,16 +605,16 @@ static enum build_next lower_ret(struct lower *l)
     if (wide(l) && flat_stack(l) && 8 + extra <= UINT16_MAX) {
         emit_imm(l, UOP_LD64_POST_X, S_T(1), S_GPR64(ESP), 8 + extra);
         check_canonical(l, S_T(1), 8 + extra);
-        return end_indirect(l, S_T(1));
+        return end_return(l, S_T(1));
     }
     if (flat_stack(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {
         emit_imm(l, UOP_LD32_POST_W, S_T(1), S_GPR32(ESP), 4 + extra);
-        return end_indirect(l, S_T(1));
+        return end_return(l, S_T(1));
     }
     peek(l, l->i.osize, S_T(1));
     off = check_target(l, S_T(1), S_T(1));
     move_stack(l, (int)(l->i.osize + extra));
-    return end_indirect(l, off);
+    return end_return(l, off);
 }
 
 /* A far pointer: it is aligned as its offset, one of 64 bits as one of 32. */

@@ -543,6 +543,8 @@ static void look(struct machine *m, struct sample *s, const struct program *p, c
     get_memory(m, s);
     s->go_pc = s->left == LEFT_FAULT ? 0 : c->exec->go_pc;
     s->go_edge = s->left == LEFT_GO ? c->exec->go_edge : 0;
+    if (s->go_edge == EDGE_RETURN) /* as an interpreter, to which returns are jumps as any */
+        s->go_edge = EDGE_NONE;
     s->fault = number_in(c->exec->fault_uop, p, q);
     s->budget = c->cpu.budget;
     s->retry = c->retry_alone;

@@ -57,10 +57,9 @@ struct jump_made *note_jump(struct jit *j, const struct block *b, unsigned edge,
 }
 
 /* To another page: if fetches from there go where the bytes of the block are that the edge is chained to. */
-static void go_far(struct jit *j, unsigned n)
+void go_far(struct jit *j, const struct block *b, unsigned n)
 {
     struct code *e = &j->code;
-    const struct block *b = j->block;
     uint64_t va = b->target[n] + block_bias(b);
     int32_t entry = (int32_t)(tlb_index(j->c->exec->shared, va) * sizeof(struct tlb_entry));
     uint8_t *addend, *others[2];
@@ -85,13 +84,13 @@ static void go(struct jit *j, unsigned n)
     if (edge_is_near(j->block, n))
         note_jump(j, j->block, n, x_jmp(&j->code));
     else
-        go_far(j, n);
+        go_far(j, j->block, n);
 }
 
 /* Jump to `stub` with the block's place in the pool in rsi. */
 static void jump_with_block(struct jit *j, const struct block *b, uint8_t *stub)
 {
-    x_mov_imm(&j->code, RSI, block_place(j, b));
+    x_mov_imm(&j->code, RSI, block_shown(j, b));
     jump_stub(j, stub);
 }
 
@@ -169,7 +168,7 @@ void share_indirect(struct jit *j, const struct block *b)
     uint8_t *start = e->at;
     struct misses m;
 
-    if ((op != UOP_JMPR32 && op != UOP_JMPR64) || j->indirects == INDIRECTS || shared_indirect(j, mode, bias))
+    if ((op != UOP_JMPR32 && op != UOP_JMPR64 && op != UOP_RET32 && op != UOP_RET64) || j->indirects == INDIRECTS || shared_indirect(j, mode, bias))
         return;
     m = jump_by_cache(j, mode, bias);
     misses_here(j, &m);
@@ -484,6 +483,13 @@ static void emit_generic_end(struct jit *j, const struct uop *u)
     leave_by_exit(j);
 }
 
+static void go_to_rdx(struct jit *j, bool returns)
+{
+    if (returns)
+        go_back(j, j->block->key.mode, block_bias(j->block));
+    go_indirect(j);
+}
+
 static bool emit_plain_end(struct jit *j, const struct uop *u)
 {
     switch (u->op) {
@@ -518,13 +524,19 @@ static bool emit_plain_end(struct jit *j, const struct uop *u)
     case UOP_BR_DST64_S: go_if_noted(j, 64, CC_S); return true;
     case UOP_BR_DST64_NS: go_if_noted(j, 64, CC_NS); return true;
     case UOP_JMPR32:
-    case UOP_JMPR64:
-        operand_get(j, RDX, u->a, u->op == UOP_JMPR32 ? 32 : 64, u->op == UOP_JMPR32 ? 32 : 64);
+    case UOP_RET32:
+        operand_get(j, RDX, u->a, 32, 32);
         forget_temporaries(j);
         operands_store(j);
-        if (u->op == UOP_JMPR64)
-            untag(j, u->imm);
-        go_indirect(j);
+        go_to_rdx(j, u->op == UOP_RET32);
+        return true;
+    case UOP_JMPR64:
+    case UOP_RET64:
+        operand_get(j, RDX, u->a, 64, 64);
+        forget_temporaries(j);
+        operands_store(j);
+        untag(j, u->imm);
+        go_to_rdx(j, u->op == UOP_RET64);
         return true;
     case UOP_EXIT:
         operands_store(j);

@@ -193,7 +193,7 @@ static void emit(struct jit *j, const struct uop *u)
     j->rax_in = 0;
     j->address_known = false;
     place_expire(j, number(j), uop_infos[u->op].attributes & UOP_ENDS);
-    if (emit_end(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
+    if (emit_end(j, u) || emit_return(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
         emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_masked(j, u) || emit_x87(j, u))
         return;
     if (u->op == UOP_CALL || u->op == UOP_X87 || u->op == UOP_VECTOR_MASKED)
@@ -240,7 +240,7 @@ static void emit_cold(struct jit *j, const struct block *b)
 /* The jumps of the code that a block had, which counted its entries, are run no more. */
 static void forget_counted(struct jit *j, struct block *b)
 {
-    for (unsigned edge = 0; edge < 2; edge++)
+    for (unsigned edge = 0; edge < EDGES; edge++)
         for (uint32_t *n = &b->jumps[edge]; *n;) {
             struct jump *jump = &j->jumps[*n - 1];
 
@@ -272,7 +272,7 @@ static void keep_jump(struct jit *j, const struct jump_made *m)
 static void lead_here(struct jit *j, const struct block *b)
 {
     for (const struct chain *c = b->led_by; c; c = c->other) {
-        unsigned edge = c == &c->from->chains[1];
+        unsigned edge = (unsigned)(c - c->from->chains);
 
         for (uint32_t n = c->from->jumps[edge]; n; n = j->jumps[n - 1].next)
             if (!j->jumps[n - 1].guards)
@@ -305,6 +305,7 @@ bool compile(struct jit *j, struct block *b)
     j->nslow = 0;
     j->now = 0;
     j->njumps_made = 0;
+    j->nlandings = 0;
     j->indirect.count = 0;
     j->follow = -1;
     j->nways_out = 0;
@@ -328,6 +329,7 @@ bool compile(struct jit *j, struct block *b)
             near_survey(j, &j->block, 1);
         emit_block(j);
     }
+    emit_landings(j);
     if (!e->full)
         emit_cold(j, b);
     if (e->full || j->cold.full) {

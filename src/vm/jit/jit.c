@@ -81,14 +81,8 @@ void jit_block_made(struct jit *j, struct block *b)
     b->entry = j->stubs.turn + j->execute;
     b->native = b->traced = false;
     b->lead = 0;
-    b->jumps[0] = b->jumps[1] = 0;
+    memset(b->jumps, 0, sizeof(b->jumps));
     b->heat = j->threshold;
-}
-
-/* The block that an edge is chained to, or NULL. */
-static const struct block *chained_to(const struct block *b, unsigned edge)
-{
-    return b->next[edge] ? b->next[edge] : b->far[edge];
 }
 
 /* A NOP while the chain leads to the block that it guards; else a jump out of the trace. */
@@ -115,7 +109,7 @@ static void point_jump(struct jit *j, const struct jump *jump, const struct bloc
 
 void jump_follow(struct jit *j, const struct jump *jump, const struct block *b, unsigned edge)
 {
-    const struct block *to = chained_to(b, edge);
+    const struct block *to = block_chained(b, edge);
 
     if (jump->guards)
         point_guard(j, jump, to);
@@ -142,6 +136,7 @@ void jit_flush(struct jit *j)
     j->ncounters = 0;
     j->njumps = 0;
     j->indirects = 0;
+    returns_forget(j);
     j->ran.nspans = 0;
 }
 
@@ -239,7 +234,7 @@ enum left jit_run(struct jit *j, struct ucpu *c, struct block *b)
             b = c->exec->turn;
             if (b->crosses && !block_is_mapped(c, b)) {
                 c->exec->go_pc = b->key.pc;
-                c->exec->go_edge = 2;
+                c->exec->go_edge = EDGE_NONE;
                 return LEFT_GO;
             }
         } else {

@@ -158,26 +158,27 @@ struct way_out {
 /* The budget does not suffice for the block; it is to be compiled as a trace. */
 enum { OUT_OF_BUDGET = 2, OUT_HOT };
 #define MAX_WAYS_OUT (6u * TRACE_BLOCKS + 2u)
-/* Jumps by edges in a piece of code, at most: of each block of a loop, two as it ends and two of ways out. */
-#define MAX_JUMPS (8u * TRACE_BLOCKS + 8u)
+/* Jumps by edges in a piece of code, at most: of each block of a loop, two as it ends, two of ways out, and one where a call lands. */
+#define MAX_JUMPS (10u * TRACE_BLOCKS + 8u)
 
 /* Code made once. */
 struct stubs {
     uint8_t *turn, *no_budget, *unchained, *indirect_miss, *exit, *exit_shown, *go_on, *fault, *leave_exit;
     uint8_t *load[4], *load_rw[4], *store[4], *load_pair[3], *store_pair[3];
     uint8_t *function, *condition, *carry, *flags, *sse_enter, *x87_enter, *x87_leave, *both_enter;
-    uint8_t *edge[2];      /* by an edge of the block at pool + rsi: to a block without code, or by no chain */
+    uint8_t *edge[EDGES];  /* by an edge of the block that block_shown() in rsi stands for: to a block without code, or by no chain */
     uint8_t *find[2][2];   /* by whether it reads, and writes: from rax, and the last byte's address in rdx, to rcx; Z: found */
     uint8_t *float_look[LOOKS][2], *float_bounds[2]; /* by float.c; for 32 bits, 64 */
     uint8_t *enter;
 };
 
-/* Jumps to a PC that is known only then (in rdx), out of blocks of the same mode and bias, whose place in the pool is in rsi. */
+/* Jumps to a PC that is known only then (in rdx), out of blocks of the same mode and bias, of which rsi is block_shown(). */
 struct indirect {
     uint64_t mode, bias;
     uint8_t *at;
 };
 #define INDIRECTS 32u
+#define RETURN_MODES 100u
 
 struct jit {
     const struct ucpu *c;  /* one of those that it is for: where things are in the state */
@@ -201,6 +202,10 @@ struct jit {
         uint32_t nspans, cap_spans, cap_seen;
     } ran;
     struct stubs stubs;
+    struct return_mode {   /* of code that calls and returns: a byte stands for it in compiled code, from 1 on */
+        uint64_t mode, bias;
+    } return_modes[RETURN_MODES];
+    unsigned nreturn_modes;
     struct indirect indirect_stubs[INDIRECTS];
     unsigned indirects;
     struct jump {          /* [njumps]: by an edge of a block, which its chain changes */
@@ -268,6 +273,11 @@ struct jit {
         const struct block *guards;
     } jumps_made[MAX_JUMPS];
     unsigned njumps_made;
+    struct landing {       /* where a call's return goes: */
+        const struct block *block; /* that calls */
+        uint8_t *at;       /* the displacement of what is to lead there */
+    } landings[2 * TRACE_BLOCKS];
+    unsigned nlandings;
     bool compact;          /* what is compiled counts its entries: it is small, and made in little time */
 };
 
@@ -395,10 +405,10 @@ static inline void jump_stub(struct jit *j, uint8_t *stub)
     x_point(&j->code, x_jmp(&j->code), stub);
 }
 
-/* Where a block is in the pool. */
-static inline uint32_t block_place(const struct jit *j, const struct block *b)
+/* What exec.shown is for a block. */
+static inline uint32_t block_shown(const struct jit *j, const struct block *b)
 {
-    return (uint32_t)((const uint8_t *)b - j->c->exec->pool);
+    return (uint32_t)((const uint8_t *)b - j->c->exec->pool) | b->steps;
 }
 
 /* b is the block in progress: before every call of C code that may look at the CPU, and every exit (but `turn`). */
@@ -464,6 +474,8 @@ bool emit_access(struct jit *j, const struct uop *u);
 bool emit_end(struct jit *j, const struct uop *u);
 /* branch.c: go on by an edge; `from`, unless it is NULL, jumps here. Slots that are dirty are stored as they were in a copy. */
 void emit_edge(struct jit *j, unsigned edge, uint8_t *from, const struct slot *slots);
+/* branch.c: to the target of b by edge n, if what is mapped there is what it is chained to. Destroys rax and rcx. */
+void go_far(struct jit *j, const struct block *b, unsigned n);
 /* branch.c: a jump by an edge of a block, which its chain changes, has its displacement there. */
 struct jump_made *note_jump(struct jit *j, const struct block *b, unsigned edge, uint8_t *displacement);
 /* branch.c: what is out of line of the jumps noted: where they go without a chain. */
@@ -473,6 +485,16 @@ void share_indirect(struct jit *j, const struct block *b);
 /* branch.c: before the first micro-op of an instruction that crosses pages: it goes on only if the second page is
  * where it was. */
 void emit_lead(struct jit *j);
+
+/* ---- returns.c ---- */
+void returns_make_stub(struct jit *j);
+/* Code is gone: no CPU knows a call any more. */
+void returns_forget(struct jit *j);
+bool emit_return(struct jit *j, const struct uop *u);
+/* Jump to the PC in rdx where the last call comes back to, if it is that one. Else code goes on. Keeps rdx. */
+void go_back(struct jit *j, uint64_t mode, uint64_t bias);
+/* Where the calls of the code in progress come back to. */
+void emit_landings(struct jit *j);
 
 /* ---- x87.c ---- */
 /* Find out what the host's x87 does where the manual leaves a choice. */

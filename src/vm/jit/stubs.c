@@ -252,7 +252,15 @@ static void make_both_enter(struct jit *j)
 static void get_shown(struct jit *j, unsigned reg)
 {
     x_load(&j->code, 32, reg, R_EXEC, EXEC(shown));
+    x_alu_imm(&j->code, 32, ALU_AND, reg, -(int32_t)BLOCK_ALIGN);
     x_rm(&j->code, 64, 8u * ALU_ADD + 3u, reg, R_EXEC, EXEC(pool));
+}
+
+/* reg = its steps. (The block itself is in nobody's cache.) */
+static void get_shown_steps(struct jit *j, unsigned reg)
+{
+    x_load(&j->code, 32, reg, R_EXEC, EXEC(shown));
+    x_alu_imm(&j->code, 32, ALU_AND, reg, (int32_t)BLOCK_ALIGN - 1);
 }
 
 /* rdi = the CPU, with budget, block and steps as they are. Destroys rdx. */
@@ -264,13 +272,13 @@ static void show_cpu(struct jit *j)
     x_store(e, 64, RDI, CPU(cpu.budget), R_BUDGET);
     get_shown(j, RDX);
     x_store(e, 64, RDI, CPU(block), RDX);
-    x_rm(e, 32, X_MOVZX16, RDX, RDX, BLOCK(steps));
+    get_shown_steps(j, RDX);
     x_store(e, 32, RDI, CPU(cpu.steps), RDX);
 }
 
 void show_block(struct jit *j, const struct block *b)
 {
-    x_store_imm(&j->code, 32, R_EXEC, EXEC(shown), block_place(j, b));
+    x_store_imm(&j->code, 32, R_EXEC, EXEC(shown), block_shown(j, b));
 }
 
 /* A C function may have changed the TLB: no place (near.c) is known any more. */
@@ -354,15 +362,17 @@ static void make_exits(struct jit *j)
     /* To a block (rax) that has no code, or is to have other code. */
     j->stubs.turn = e->at;
     x_store(e, 64, R_EXEC, EXEC(turn), RAX);
+    x_rm(e, 32, X_MOVZX16, RDX, RAX, BLOCK(steps));
     x_rm(e, 64, 8u * ALU_SUB + 3u, RAX, R_EXEC, EXEC(pool));
+    x_alu(e, 32, ALU_OR, RAX, RDX);
     x_store(e, 32, R_EXEC, EXEC(shown), RAX);
     leave(j, LEFT_TURN);
 
     /* The block's steps were taken off the budget, which had less. */
     j->stubs.no_budget = e->at;
-    get_shown(j, RDX);
-    x_rm(e, 32, X_MOVZX16, RCX, RDX, BLOCK(steps));
+    get_shown_steps(j, RCX);
     x_alu(e, 64, ALU_ADD, R_BUDGET, RCX);
+    get_shown(j, RDX);
     x_load(e, 64, RCX, RDX, BLOCK(key.pc));
     x_store(e, 64, R_EXEC, EXEC(go_pc), RCX);
     leave(j, LEFT_BUDGET);
@@ -379,7 +389,9 @@ static void make_exits(struct jit *j)
 
         j->stubs.edge[n] = e->at;
         x_load(e, 64, RCX, R_EXEC, EXEC(pool));
-        x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RSI, 0, BLOCK(next) + 8 * (int32_t)n);
+        x_rr(e, 32, X_MOV_LOAD, RAX, RSI);
+        x_alu_imm(e, 32, ALU_AND, RAX, -(int32_t)BLOCK_ALIGN);
+        x_rmx(e, 64, X_MOV_LOAD, RAX, RCX, RAX, 0, BLOCK(next) + 8 * (int32_t)n);
         x_test(e, 64, RAX, RAX);
         none = x_jcc(e, CC_E);
         x_jmp_mem(e, RAX, BLOCK(entry));
@@ -388,9 +400,14 @@ static void make_exits(struct jit *j)
         x_mov_imm(e, RAX, n);
         jump_stub(j, j->stubs.unchained);
     }
+    j->stubs.edge[EDGE_RETURN] = e->at;
+    x_store(e, 32, R_EXEC, EXEC(shown), RSI);
+    x_store(e, 64, R_EXEC, EXEC(go_pc), RDX);
+    x_store_imm(e, 32, R_EXEC, EXEC(go_edge), EDGE_RETURN);
+    leave(j, LEFT_UNCHAINED);
     j->stubs.indirect_miss = e->at;
     x_store(e, 64, R_EXEC, EXEC(go_pc), RAX);
-    x_store_imm(e, 32, R_EXEC, EXEC(go_edge), 2);
+    x_store_imm(e, 32, R_EXEC, EXEC(go_edge), EDGE_NONE);
     leave(j, LEFT_UNCHAINED);
 
     j->stubs.leave_exit = e->at;
@@ -602,6 +619,7 @@ bool stubs_make(struct jit *j)
     make_accesses(j);
     access_stubs(j);
     make_calls(j);
+    returns_make_stub(j);
     j->stubs.condition = make_flags_call(j, ADDRESS(condition)); /* does condition eax hold? */
     make_carry(j);
     j->stubs.flags = make_flags_call(j, ADDRESS(flags_compute));

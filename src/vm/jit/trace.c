@@ -160,7 +160,8 @@ static bool emit_blocks(struct jit *j, const struct trace *t)
 static bool emit_loop(struct jit *j, const struct trace *t)
 {
     const struct block *head_block = t->block[0], *last = t->block[t->n - 1];
-    const unsigned edge = (unsigned)t->edge[t->n - 1], nslow = j->nslow, nways_out = j->nways_out, njumps = j->njumps_made;
+    const unsigned edge = (unsigned)t->edge[t->n - 1], nslow = j->nslow, nways_out = j->nways_out, njumps = j->njumps_made,
+        nlandings = j->nlandings;
     struct code *e = &j->code;
     struct slot first[SLOTS], head[SLOTS];
     uint8_t *start = e->at, *again;
@@ -173,6 +174,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
         j->nslow = nslow;
         j->nways_out = nways_out;
         j->njumps_made = njumps;
+        j->nlandings = nlandings;
         operands_are(j, first);
         operands_store_others(j, head);
         emit_chain(j, last, edge, head_block, head);
@@ -195,6 +197,7 @@ static bool emit_loop(struct jit *j, const struct trace *t)
     j->nslow = nslow;
     j->nways_out = nways_out;
     j->njumps_made = njumps;
+    j->nlandings = nlandings;
     operands_are(j, first);
     return false;
 }
