@@ -69,6 +69,7 @@ struct tlb_context {
         unsigned next_victim;      /* 0 to TLB_VICTIMS - 1: the oldest */
     } tables[TLB_MODES];
     unsigned emptied;      /* bit n: what was known of part n was forgotten, or never known */
+    unsigned bare;         /* bit n: forgotten it was, and nothing is known of it since */
     uint32_t *filled;      /* TLB_SLOT() of every entry in use */
     unsigned nfilled, cap_filled;
 };

@@ -147,6 +147,7 @@ struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, uint64_t va)
     uint64_t old = table->infos[index].tag;
 
     list(t, mode, index);
+    t->bare &= ~(1u << tlb_part(c->exec->shared, va));
     if (old != TLB_NO_TAG && old != (va & PAGE_MASK)) {
         unsigned victim = (unsigned)c->exec->shared->tlb_mask + 1 + table->next_victim++ % TLB_VICTIMS;
 
@@ -193,6 +194,7 @@ static void empty_parts(struct exec_shared *sh, struct tlb_context *t, unsigned 
     }
     t->nfilled = kept;
     t->emptied |= parts;
+    t->bare |= parts;
 }
 
 /* Inline writes to a page are being allowed in a context. */
@@ -256,7 +258,7 @@ static struct tlb_context *new_context(struct exec *x)
     struct tlb_context *t = xcalloc(1, sizeof(*t));
 
     t->number = sh->ncontexts;
-    t->emptied = TLB_ALL_PARTS;
+    t->emptied = t->bare = TLB_ALL_PARTS;
     sh->contexts = xrealloc(sh->contexts, (sh->ncontexts + 1) * sizeof(sh->contexts[0]));
     sh->contexts[sh->ncontexts++] = t;
     x->contexts[x->ncontexts++] = t;
@@ -425,10 +427,17 @@ static void forget_context(struct exec_shared *sh, const struct tlb_context *t)
     }
 }
 
-/* The one for these roots; else a new one, or the one that was not in use for longest. */
+/* Did tables go since it was gone to, and nothing came in their place? As a rule its process has ended. */
+static bool has_ended(const struct tlb_context *t)
+{
+    return t->emptied && t->bare == t->emptied;
+}
+
+/* The one for these roots; else one that has ended, a new one, or the one that
+ * was not in use for longest. (The tables of a new one are memory to be had from the host, and to be read into the host's caches.) */
 static struct tlb_context *choose_context(struct exec *x, const uint64_t *roots)
 {
-    struct tlb_context *oldest = NULL;
+    struct tlb_context *oldest = NULL, *ended = NULL;
 
     for (unsigned i = 0; i < x->ncontexts; i++) {
         struct tlb_context *t = x->contexts[i];
@@ -437,11 +446,13 @@ static struct tlb_context *choose_context(struct exec *x, const uint64_t *roots)
             return t;
         if (t != x->context && (!oldest || t->used < oldest->used))
             oldest = t;
+        if (t != x->context && has_ended(t) && (!ended || t->used < ended->used))
+            ended = t;
     }
-    if (x->ncontexts < TLB_CONTEXTS)
+    if (!ended && x->ncontexts < TLB_CONTEXTS)
         oldest = new_context(x);
     else
-        forget_context(x->shared, oldest);
+        forget_context(x->shared, oldest = ended ? ended : oldest);
     memcpy(oldest->roots, roots, sizeof(oldest->roots));
     return oldest;
 }
@@ -452,7 +463,7 @@ static struct tlb_context *find_context(struct exec *x, const uint64_t *roots)
 
     if (t->emptied)
         inherit(x, t);
-    t->emptied = 0;
+    t->emptied = t->bare = 0;
     return t;
 }
 
