@@ -29,42 +29,45 @@ static const struct tss_layout tss32 = {4, 0x20, 0x24, 0x28, 0x48, 0x60, 4, 6, 0
 /* What the new TSS holds. */
 struct task_image {
     uint64_t cr3, eip, eflags, gpr[8];
-    uint16_t seg[6], ldt;
-    bool trap;
+    uint16_t seg[6], ldt, trap; /* bit 0 of trap: T */
 };
 
-static bool read_field(struct i386_cpu *c, uint64_t va, unsigned size, uint64_t *value)
+/* Do something with each field in turn: the bytes at `va`, and what the image has of them. False: it was given up. */
+typedef bool field_fn(void *ctx, uint64_t va, unsigned size, void *value);
+
+static bool each_field(uint64_t base, const struct tss_layout *l, struct task_image *t, field_fn *fn, void *ctx)
 {
-    *value = 0;
-    return ucpu_load_mode(&c->u, MMU_SUPERVISOR, (uint32_t)va, value, size);
+    if (!fn(ctx, base + l->eip, l->size, &t->eip) || !fn(ctx, base + l->eflags, l->size, &t->eflags))
+        return false;
+    for (unsigned i = 0; i < 8; i++) {
+        if (!fn(ctx, base + l->gpr + i * l->size, l->size, &t->gpr[i]))
+            return false;
+    }
+    for (unsigned i = 0; i < l->nsegs; i++) {
+        if (!fn(ctx, base + l->seg + i * l->seg_step, 2, &t->seg[i]))
+            return false;
+    }
+    if (!fn(ctx, base + l->ldt, 2, &t->ldt))
+        return false;
+    return l->size == 2 || (fn(ctx, base + TSS32_CR3, 4, &t->cr3) && fn(ctx, base + TSS32_TRAP, 2, &t->trap));
+}
+
+static bool read_field(void *ctx, uint64_t va, unsigned size, void *value)
+{
+    return ucpu_load_mode(ctx, MMU_SUPERVISOR, (uint32_t)va, value, size);
 }
 
 static bool read_image(struct i386_cpu *c, uint64_t base, const struct tss_layout *l, struct task_image *t)
 {
-    uint64_t v;
+    *t = (struct task_image){.cr3 = l->size == 2 ? c->st->cr3 : 0};
+    for (unsigned i = 0; i < 8 && l->size == 2; i++)
+        t->gpr[i] = 0xffff0000u;
+    return each_field(base, l, t, read_field, &c->u);
+}
 
-    *t = (struct task_image){.cr3 = c->st->cr3};
-    if (!read_field(c, base + l->eip, l->size, &t->eip) || !read_field(c, base + l->eflags, l->size, &t->eflags))
-        return false;
-    for (unsigned i = 0; i < 8; i++) {
-        if (!read_field(c, base + l->gpr + i * l->size, l->size, &t->gpr[i]))
-            return false;
-        if (l->size == 2)
-            t->gpr[i] |= 0xffff0000u;
-    }
-    for (unsigned i = 0; i < l->nsegs; i++) {
-        if (!read_field(c, base + l->seg + i * l->seg_step, 2, &v))
-            return false;
-        t->seg[i] = (uint16_t)v;
-    }
-    if (!read_field(c, base + l->ldt, 2, &v))
-        return false;
-    t->ldt = (uint16_t)v;
-    if (l->size == 2)
-        return true;
-    if (!read_field(c, base + TSS32_CR3, 4, &t->cr3) || !read_field(c, base + TSS32_TRAP, 2, &v))
-        return false;
-    t->trap = v & 1;
+static bool show_field(void *ctx, uint64_t va, unsigned size, void *value)
+{
+    i386_stores_show(ctx, (uint32_t)va, size, value);
     return true;
 }
 
@@ -313,9 +316,9 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && i386_read_pdptes(c, t.cr3, pdpte) < 0)
         return i386_fault_selector(c, EXC_TS, tss_selector);
 
-    /* Nothing fails up to the new context. It is read once more: a task that returns to itself comes to what was just saved. */
+    /* Nothing fails up to the new context. A task that returns to itself comes to what is just being saved. */
+    each_field(desc_base(&d), l, &t, show_field, &stores);
     i386_stores_commit(c, &stores);
-    CHECK(read_image(c, desc_base(&d), l, &t));
     if (source == TASK_CALL || source == TASK_INT)
         t.eflags |= EFLAGS_NT;
     d.hi |= 0x200;
@@ -332,7 +335,7 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     if (!load_segments(c, &t))
         return new_task_fault(c);
     i386_mode_changed(c);
-    if (t.trap)
+    if (t.trap & 1)
         s->pending_db |= DR6_BT;
     if (has_error && !push_error(c, l->size, error))
         return new_task_fault(c);

@@ -63,6 +63,36 @@ START_TEST(a_task_gate_in_the_idt_passes_the_error_code)
 }
 END_TEST
 
+/* What the switch saves goes over the page table that maps the new TSS, which was read before: the switch goes on. */
+START_TEST(a_task_that_is_saved_over_the_page_table_has_switched)
+{
+    make_task(TSS2, CODE2, EFLAGS_1);
+    map_32bit();
+    poke32(b, TSS2 + 0x1c, PAGES);
+    s->seg[SEG_TR].base = pte(TSS2) - 0x28; /* EAX is the page's entry then */
+    s->gpr[EAX] = 0;
+    s->gpr[ECX] = 0x4007;
+    CODE(b, 0xea, 0, 0, 0, 0, S_TSS2, 0);
+    steps(b, 1);
+    EQ(peek32(b, pte(TSS2)), 0);
+    EQ(s->seg[SEG_TR].selector, S_TSS2);
+}
+END_TEST
+
+/* Partly over the one it goes to: what was saved is what it finds. */
+START_TEST(a_task_finds_what_was_saved_over_it)
+{
+    make_task(TSS2, CODE2, EFLAGS_1);
+    s->seg[SEG_TR].base = TSS2 + 4; /* each register one further */
+    s->gpr[EAX] = 0xaaaa;
+    s->gpr[ECX] = 0xcccc;
+    CODE(b, 0xea, 0, 0, 0, 0, S_TSS2, 0);
+    steps(b, 1);
+    EQ(s->gpr[ECX], 0xaaaa);
+    EQ(s->gpr[EDX], 0xcccc);
+}
+END_TEST
+
 START_TEST(a_busy_task_cannot_be_entered)
 {
     CODE(b, 0xea, 0, 0, 0, 0, S_TSS, 0);
@@ -347,6 +377,8 @@ Suite *test_suite(void)
     ADD(a_jump_to_a_tss_switches_tasks);
     ADD(a_called_task_returns_by_iret_with_nt);
     ADD(a_task_gate_in_the_idt_passes_the_error_code);
+    ADD(a_task_that_is_saved_over_the_page_table_has_switched);
+    ADD(a_task_finds_what_was_saved_over_it);
     ADD(a_busy_task_cannot_be_entered);
     ADD(a_tss_that_is_too_small_is_ts);
     ADD(faults_after_the_switch_belong_to_the_new_task);
