@@ -240,12 +240,11 @@ struct exec {
     struct trap_copy guest;
 };
 
-/* A call begins; code that is gone to when it comes back, NULL: any. One comes back. (More than there is room for, and those that never do,
- * are forgotten: it is but a guess.) */
-static inline void exec_push_return(struct exec *x, const uint8_t *code)
+/* An interpreter's call begins; one comes back. (More than there is room for, and those that never do, are forgotten: it is but a guess.) */
+static inline void exec_push_return(struct exec *x)
 {
     x->return_top = (x->return_top + RETURN_SIZE) % (RETURNS * RETURN_SIZE);
-    x->returns[x->return_top / RETURN_SIZE] = code ? code : x->return_unknown;
+    x->returns[x->return_top / RETURN_SIZE] = x->return_unknown;
 }
 
 static inline void exec_pop_return(struct exec *x)

@@ -117,7 +117,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/emit_x64.h \
 	src/vm/jit/flags.c \
 	src/vm/jit/float.c \
-	src/vm/jit/generic.c src/vm/jit/returns.c \
+	src/vm/jit/generic.c \
 	src/vm/jit/integer.c \
 	src/vm/jit/jit.c \
 	src/vm/jit/jit_priv.h \
@@ -127,6 +127,7 @@ libvm_a_SOURCES += \
 	src/vm/jit/muldiv.c \
 	src/vm/jit/near.c \
 	src/vm/jit/operands.c \
+	src/vm/jit/returns.c \
 	src/vm/jit/simd.c \
 	src/vm/jit/sse.c \
 	src/vm/jit/stubs.c \

@@ -396,30 +396,31 @@ static void check_eip(struct oracle *o)
         gp(o, 0);
 }
 
-/* CALL and JMP to a TSS, directly or by a task gate. */
-static void to_task(struct oracle *o, uint16_t selector, enum source source, uint64_t next)
+/* The switch to a TSS that is `fit`; what is said of another one. */
+static void enter_task(struct oracle *o, uint16_t selector, enum source source, uint64_t next, bool (*fit)(uint64_t d),
+                       void (*refuse)(struct oracle *o, uint32_t selector))
 {
-    uint64_t d;
+    uint64_t d = 0;
 
-    if (selector & 4 || is_null(selector) || !fetch(o, selector, &d) || !available_tss(d))
-        gp(o, selector);
+    if (selector & 4 || is_null(selector) || !fetch(o, selector, &d) || !fit(d))
+        refuse(o, selector);
     if (!d_present(d))
         np(o, selector);
     switch_tasks(o, selector, source, next);
     check_eip(o);
 }
 
+/* CALL and JMP to a TSS, directly or by a task gate. */
+static void to_task(struct oracle *o, uint16_t selector, enum source source, uint64_t next)
+{
+    enter_task(o, selector, source, next, available_tss, gp);
+}
+
 static void return_from_task(struct oracle *o, uint64_t next)
 {
     uint16_t selector = (uint16_t)rd(o, o->now.s.seg[SEG_TR].base, 2);
-    uint64_t d;
 
-    if (selector & 4 || is_null(selector) || !fetch(o, selector, &d) || !busy_tss(d))
-        ts(o, selector);
-    if (!d_present(d))
-        np(o, selector);
-    switch_tasks(o, selector, BY_IRET, next);
-    check_eip(o);
+    enter_task(o, selector, BY_IRET, next, busy_tss, ts);
 }
 
 /* ---- the stack of an inner level ---- */

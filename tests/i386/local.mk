@@ -88,11 +88,12 @@ check_PROGRAMS += tests/i386/test_i386_long
 TESTS += tests/i386/test_i386_long
 tests_i386_test_i386_long_SOURCES = tests/check_main.c tests/i386/test_i386_long.c tests/i386/i386_bench.h tests/i386/i386_bench64.h
 tests_i386_test_i386_long_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
-# Transfers in their usual shape against all of the rules.
+# Where calls come back to, compiled and interpreted.
 check_PROGRAMS += tests/i386/test_i386_returns
 TESTS += tests/i386/test_i386_returns
 tests_i386_test_i386_returns_SOURCES = tests/check_main.c tests/i386/test_i386_returns.c tests/i386/i386_bench.h tests/i386/i386_fixture.h tests/whole/with_jit.h
 tests_i386_test_i386_returns_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# Transfers in their usual shape against all of the rules.
 check_PROGRAMS += tests/i386/test_i386_quick
 TESTS += tests/i386/test_i386_quick
 tests_i386_test_i386_quick_SOURCES = tests/check_main.c tests/i386/test_i386_quick.c tests/i386/i386_bench.h tests/i386/i386_bench64.h

@@ -237,11 +237,9 @@ START_TEST(bases_are_as_wide_as_the_model_whatever_cr4_says)
 }
 END_TEST
 
-START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base)
+/* IRETQ comes next, with a frame of level 3. */
+static void return_to_user(void)
 {
-    s->seg[SEG_DS] = (struct i386_segment){.selector = 3};
-    s->seg[SEG_FS] = (struct i386_segment){.selector = 2, .base = HIGH + 0x1230};
-    s->seg[SEG_GS] = (struct i386_segment){.selector = 0, .base = HIGH + 0x4560};
     s->gpr[ESP] -= 40;
     poke64(b, (uint32_t)s->gpr[ESP], UCODE);
     poke64(b, (uint32_t)s->gpr[ESP] + 8, S_UCODE64);
@@ -249,6 +247,14 @@ START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base)
     poke64(b, (uint32_t)s->gpr[ESP] + 24, USTACK);
     poke64(b, (uint32_t)s->gpr[ESP] + 32, S_UDATA);
     CODE(b, 0x48, 0xcf);
+}
+
+START_TEST(a_return_to_user_level_forgets_the_rpl_of_null_selectors_but_no_base)
+{
+    s->seg[SEG_DS] = (struct i386_segment){.selector = 3};
+    s->seg[SEG_FS] = (struct i386_segment){.selector = 2, .base = HIGH + 0x1230};
+    s->seg[SEG_GS] = (struct i386_segment){.selector = 0, .base = HIGH + 0x4560};
+    return_to_user();
     steps(b, 1);
     EQ(s->cpl, 3);
     EQ(s->seg[SEG_DS].selector, 0);
@@ -747,13 +753,7 @@ END_TEST
 START_TEST(a_hidden_segment_of_a_return_keeps_its_base)
 {
     s->seg[SEG_GS].base = 0x400000;
-    s->gpr[ESP] -= 40;
-    poke64(b, (uint32_t)s->gpr[ESP], UCODE);
-    poke64(b, (uint32_t)s->gpr[ESP] + 8, S_UCODE64);
-    poke64(b, (uint32_t)s->gpr[ESP] + 16, EFLAGS_1);
-    poke64(b, (uint32_t)s->gpr[ESP] + 24, USTACK);
-    poke64(b, (uint32_t)s->gpr[ESP] + 32, S_UDATA);
-    CODE(b, 0x48, 0xcf);
+    return_to_user();
     poke(b, UCODE, "\x65\x48\x8b\x01", 4); /* mov rax, gs:[rcx] */
     poke64(b, DATA, 0xdeadbeef);
     s->gpr[ECX] = (uint64_t)DATA - 0x400000;

@@ -87,7 +87,7 @@ static void go(struct jit *j, unsigned n)
         go_far(j, j->block, n);
 }
 
-/* Jump to `stub` with the block's place in the pool in rsi. */
+/* Jump to `stub` with the block's block_shown() in rsi. */
 static void jump_with_block(struct jit *j, const struct block *b, uint8_t *stub)
 {
     x_mov_imm(&j->code, RSI, block_shown(j, b));
@@ -168,7 +168,8 @@ void share_indirect(struct jit *j, const struct block *b)
     uint8_t *start = e->at;
     struct misses m;
 
-    if ((op != UOP_JMPR32 && op != UOP_JMPR64 && op != UOP_RET32 && op != UOP_RET64) || j->indirects == INDIRECTS || shared_indirect(j, mode, bias))
+    if ((op != UOP_JMPR32 && op != UOP_JMPR64 && op != UOP_RET32 && op != UOP_RET64) || j->indirects == INDIRECTS ||
+        shared_indirect(j, mode, bias))
         return;
     m = jump_by_cache(j, mode, bias);
     misses_here(j, &m);
