@@ -11,8 +11,8 @@
  * looks into the TLB whether the address still leads to the block's bytes. So it needs no emptying when
  * translations change, and one program's second process finds what the first has left. Chains
  * (block.next) stay within a virtual page and therefore hold whatever the translations are (of an instruction that crosses into the next
- * one, whoever enters it looks); those to other pages
- * (block.far) are taken by compiled code alone, which looks into the TLB as the jump cache's users do. A block knows the chains
+ * one, whoever enters it looks); those to other pages,
+ * and of calls to where they come back to (block.far), are taken by compiled code alone, which looks into the TLB as the jump cache's users do. A block knows the chains
  * that lead to it, and the JIT is told of each that comes or goes: its jumps go there by themselves.
  *
  * Footprints have to know of all blocks that are run. When one begins, an *epoch* does: an interpreter tells of each block that
