@@ -15,7 +15,7 @@ RSP_BENCH struct fake f;
 
 RSP_BENCH void setup(void)
 {
-    fake_init(&f);
+    client_begin(&f);
 }
 
 RSP_BENCH void setup_quiet(void)

@@ -204,6 +204,12 @@ const char *client_monitor(struct fake *f, const char *line, const char **consol
     return client_ask_console(f, body, console);
 }
 
+void client_begin(struct fake *f)
+{
+    fake_init(f);
+    acks = true;
+}
+
 void client_no_ack(struct fake *f)
 {
     acks = true;

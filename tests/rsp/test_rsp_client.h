@@ -19,6 +19,9 @@ struct answers {
 };
 
 void answers_finish(struct answers *a);
+/* A new target and a client that it has yet to know: acknowledgements are on. */
+void client_begin(struct fake *f);
+
 /* Take all output. */
 void client_take(struct fake *f, struct answers *a);
 

@@ -20,6 +20,13 @@ static void hear(void *ctx, const struct sound_frame *frames, size_t n)
     nheard += n;
 }
 
+/* A mixer that is heard from now on. */
+static void hear_all(struct sound_mixer *mixer, uint32_t rate)
+{
+    nheard = 0;
+    sound_mixer_init(mixer, rate, hear, NULL);
+}
+
 /* Frame `i` of a test voice. */
 static struct sound_frame tone(unsigned i)
 {
@@ -103,7 +110,7 @@ START_TEST(a_voice_of_the_streams_rate_is_in_it_sample_by_sample)
     struct sound_mixer x;
     int a;
 
-    sound_mixer_init(&x, 48000, hear, NULL);
+    hear_all(&x, 48000);
     tell(&x, &a, SOUND_BEGIN, 48000, 777, 0, 0);
     for (unsigned n = 0; n < 5000; n += 250)
         tell(&x, &a, SOUND_FRAMES, 48000, 777, n, 250);
@@ -128,8 +135,7 @@ START_TEST(what_comes_out_does_not_depend_on_the_pieces)
             struct sound_mixer x;
             int a;
 
-            nheard = 0;
-            sound_mixer_init(&x, 48000, hear, NULL);
+            hear_all(&x, 48000);
             tell(&x, &a, SOUND_BEGIN, rates[r], 0, 0, 0);
             for (unsigned n = 0; n < 4000; n += piece)
                 tell(&x, &a, SOUND_FRAMES, rates[r], 0, n, n + piece > 4000 ? 4000 - n : piece);
@@ -157,7 +163,7 @@ START_TEST(voices_are_added_at_their_time)
     struct sound_mixer x;
     int a, b;
 
-    sound_mixer_init(&x, 1000, hear, NULL);
+    hear_all(&x, 1000);
     tell(&x, &a, SOUND_BEGIN, 1000, 5 * MS, 0, 0);
     tell(&x, &a, SOUND_FRAMES, 1000, 5 * MS, 0, 100);
     tell(&x, &b, SOUND_BEGIN, 1000, 105 * MS, 0, 0);
@@ -185,7 +191,7 @@ START_TEST(what_is_too_loud_is_cut_off)
     struct sound_mixer x;
     int who[8];
 
-    sound_mixer_init(&x, 1000, hear, NULL);
+    hear_all(&x, 1000);
     for (unsigned i = 0; i < 8; i++)
         tell(&x, &who[i], SOUND_BEGIN, 1000, 0, 0, 0);
     for (unsigned i = 0; i < 8; i++)
@@ -205,7 +211,7 @@ START_TEST(who_does_not_go_on_holds_nobody_up_for_ever)
     struct sound_mixer x;
     int a, b;
 
-    sound_mixer_init(&x, 1000, hear, NULL);
+    hear_all(&x, 1000);
     tell(&x, &a, SOUND_BEGIN, 1000, 0, 0, 0);
     tell(&x, &b, SOUND_BEGIN, 1000, 0, 0, 0);
     for (unsigned n = 0; n < 100000; n += 500)
@@ -260,7 +266,6 @@ END_TEST
 
 static void tests(TCase *tc)
 {
-    nheard = 0;
     ADD(a_clock_of_any_rate_loses_nothing);
     ADD(a_clock_changes_its_rate_between_two_frames);
     ADD(levels_are_quarters_of_a_decibel);
