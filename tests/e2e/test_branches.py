@@ -535,4 +535,4 @@ def claim_a_script_may_try_many_things_and_find_history_as_it_was():
 
 
 if __name__ == "__main__":
-    harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64), ("live", "replay"))
+    harness.main(sys.modules[__name__], (harness.I386, harness.AARCH64), ("live", "replay"), brief="yes")

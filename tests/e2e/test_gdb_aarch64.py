@@ -3,4 +3,4 @@ import harness
 import test_gdb
 
 if __name__ == "__main__":
-    harness.main(test_gdb, (harness.AARCH64,), ("live", "replay", "checkpoints"))
+    harness.main(test_gdb, (harness.AARCH64,), ("live", "replay", "checkpoints"), brief="yes")

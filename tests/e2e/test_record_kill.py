@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writers of recordings, killed at random moments.
 
-HINDCAST_KILLS says how often (default 50; 6 in a sanitizer build).
+HINDCAST_KILLS says how often (default 16; 6 in a sanitizer build).
 """
 
 import os
@@ -21,7 +21,7 @@ from harness import SLOW, Server, build_guest, check, equal, contains, patience
 OLD = 2.0 if harness.sanitized() else 1.0
 # A writer that the host does not let run, or whose disk is busy, is late too: in one round of so many, that is passed over.
 LATE = 10
-ROUNDS = int(os.environ.get("HINDCAST_KILLS", "6" if harness.sanitized() else "50"))
+ROUNDS = int(os.environ.get("HINDCAST_KILLS", "6" if harness.sanitized() else "16"))
 
 # Does nothing but sleep and wake up, and shows a letter at each fourth tick of the timer (18.2 Hz).
 SLEEPER = """

@@ -6,4 +6,5 @@ first=${HINDCAST_FUZZ_FIRST:-1}
 if [ -n "${HINDCAST_FUZZ_SECONDS:-}" ]; then
     exec "$top_builddir/tests/whole/fuzz_code" -s "$HINDCAST_FUZZ_SECONDS" -f "$first"
 fi
-exec "$top_builddir/tests/whole/fuzz_code" -n "${HINDCAST_FUZZ_SEEDS:-4}" -f "$first"
+case ${HINDCAST_BRIEF:-no} in yes) seeds=1 ;; *) seeds=4 ;; esac
+exec "$top_builddir/tests/whole/fuzz_code" -n "${HINDCAST_FUZZ_SEEDS:-$seeds}" -f "$first"
