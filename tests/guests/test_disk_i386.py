@@ -287,7 +287,7 @@ def verify(program, recording, disk=None):
         copy = shutil.copy(recording, clean)
         for words, claim in (("--from checkpoints", "from every checkpoint" if not disk else "without the image, from every checkpoint"),
                              ("--engine interpreter --from %d" % late, "without compiled code"),
-                             ("--drive id=d0,file=" + away, "with the image where it is now"))[:3 if disk else 2]:
+                             ("--from %d --drive id=d0,file=%s" % (late, away), "with the image where it is now"))[:3 if disk else 2]:
             done = subprocess.run([os.path.abspath(program), "verify", copy] + words.split(), cwd=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             check("the recording replays elsewhere " + claim, done.returncode == 0, done.stdout[-300:])
             finals.add(re.search(rb"last state hash.*", done.stdout + b"last state hash is missing").group())

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Whole firmware, recorded to files and replayed from them.
 
-    test_firmware_record.py HINDCAST [seabios|uboot|edk2 ...]
+    test_firmware_record.py HINDCAST [--brief] [seabios|uboot|edk2 ...]
 
 SeaBIOS with a video BIOS and a GRUB that it starts, typed at, keys pressed; U-Boot in flash that saves its
 environment there, resets and finds it; EDK2 in flash that stores a variable there, resets and finds it. Each
 recording, taken to another directory, is what test_debian_record.py asks of one: the same console byte for byte, the
 same state at its end, hashes that agree from the beginning and from every checkpoint in it; the same with all
-images inside and nothing else left. No checkpoint is taken for a state that the machine cannot be in.
+images inside and nothing else left (--brief: either, by turns). No checkpoint is taken for a state that the machine cannot be in.
 
 Exit status 77: none of this firmware is there.
 """
@@ -192,9 +192,9 @@ def embedded(program, firmware, tmp):
 
 def main():
     program = os.path.abspath(sys.argv[1])
-    wanted = [f for f in ALL if not sys.argv[2:] or f.name in sys.argv[2:]]
-    for firmware in [f for f in wanted if f.there()]:
-        for test in by_path, embedded:
+    brief, names = "--brief" in sys.argv[2:], [word for word in sys.argv[2:] if word != "--brief"]
+    for number, firmware in enumerate(f for f in ALL if (not names or f.name in names) and f.there()):
+        for test in (by_path, embedded)[number % 2:number % 2 + 1] if brief else (by_path, embedded):
             with tempfile.TemporaryDirectory() as tmp:
                 test(program, firmware, tmp)
     if not fw.common.passed + fw.common.failed:

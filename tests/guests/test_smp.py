@@ -100,7 +100,7 @@ def main():
                             script], check=True)
             kernel = kind.kernel(cache)
             one(program, kind, int(cpus or 2), interleave, kernel, initrd, tmp)
-    print("%d ok, %d failed" % (common.passed, common.failed))
+    print("%d passed, %d failed" % (common.passed, common.failed))
     sys.exit(1 if common.failed else 0)
 
 
