@@ -389,10 +389,10 @@ bool ucpu_probe(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum 
 /* A host pointer for `va` if inline access to the rest of its page is allowed right
  * now, else NULL (use ucpu_load/store): for bulk string instructions. No side effects. */
 uint8_t *ucpu_host(struct ucpu *c, uint64_t va, enum access access);
-/* Where [va, va + len), bytes of one page that the instruction in progress is going to overwrite, may be written at once, though code or page tables lie in
- * the page: what is cached of these bytes is dropped now, whether they are written or not. NULL: it may not (use ucpu_store()). Pointers
- * that ucpu_host() gave before are not good any more. */
-uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len);
+/* Where [va, va + *len), bytes of one page that the instruction in progress is going to overwrite, may be written at once, though code or page tables lie in
+ * the page: what is cached of these bytes is dropped now, whether they are written or not. *len becomes less where the translation of running code
+ * depends on later ones. NULL: not even the first (use ucpu_store()). Pointers that ucpu_host() gave before are not good any more. */
+uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned *len);
 /* The same as ucpu_host() of `size` bytes, in a given regime, to read or to write. */
 uint8_t *ucpu_host_mode(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access);
 /* The same for who makes several accesses in a regime: looked up without a call. Good until anything is translated, or the regime's

@@ -299,9 +299,11 @@ void tlb_grow(struct exec_shared *sh);
 /* The walk just made (walk_reads) for `va` is going to be cached: from now on changes of what
  * it read are noticed. `own_entry`: see struct translation. Returns tlb_info.leaf. */
 uint64_t tlb_note_walk(struct ucpu *c, uint64_t va, enum access access, bool own_entry);
-/* Does, or may, the translation of the code in progress depend on these bytes of a WALKED page? (What other code's depend on may
- * change in mid-block: all ways there look into the TLB.) */
-bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+/* How many of these bytes of a WALKED page, from the first on, the translation of the code in progress does not depend on. (What other
+ * code's depend on may change in mid-block: all ways there look into the TLB.) */
+unsigned tlb_free_of_code(struct ucpu *c, uint32_t page, unsigned offset, unsigned len);
+/* Does any translation depend on these bytes of a WALKED page? */
+bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Bytes of a WALKED page are about to change. */
 void tlb_table_changes(struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len);
 /* Inline writes to a page are being allowed in the current context. */

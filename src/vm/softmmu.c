@@ -462,7 +462,7 @@ static bool store_needs_alone(struct ucpu *c, const struct access_part *p)
         return true;
     if ((flags & PAGE_FLAG_CODE) && block_overlaps(c->exec->shared, p->number, p->offset, p->len))
         return true;
-    return (flags & PAGE_FLAG_WALKED) && tlb_code_depends_on(c, p->number, p->offset, p->len);
+    return (flags & PAGE_FLAG_WALKED) && tlb_free_of_code(c, p->number, p->offset, p->len) < p->len;
 }
 
 /* What is left of an access is made as accesses of at most this many bytes. */
@@ -551,19 +551,24 @@ static inline void copy_bytes(void *to, const void *from, unsigned size)
     }
 }
 
-/* Traps are all that forbids to write that page of memory inline, and none of them has these bytes. */
+/* Traps, and translations that depend on other bytes of it, are all that forbids to write that page of memory inline,
+ * and none of the traps has these bytes. */
 static bool free_to_write(const struct ucpu *c, const struct tlb_info *t, unsigned offset, unsigned len)
 {
     unsigned flags = memory_of(c)->flags[t->number];
 
-    if (t->kind != REGION_RAM || (flags & ~(unsigned)PAGE_FLAG_WATCHED) != PAGE_FLAG_DIRTY)
+    if (t->kind != REGION_RAM || (flags & ~(unsigned)(PAGE_FLAG_WATCHED | PAGE_FLAG_WALKED)) != PAGE_FLAG_DIRTY)
         return false;
-    return flags & PAGE_FLAG_WATCHED ? !traps_overlap_storage(c->cpu.machine->traps, t->number, offset, len) :
-                                       (t->watched & TRAP_WRITE) != 0;
+    if ((flags & PAGE_FLAG_WALKED) && tlb_depends_on(c->exec->shared, t->number, offset, len))
+        return false;
+    if (flags & PAGE_FLAG_WATCHED)
+        return !traps_overlap_storage(c->cpu.machine->traps, t->number, offset, len);
+    return (flags & PAGE_FLAG_WALKED) || (t->watched & TRAP_WRITE);
 }
 
-/* Where in host memory an access to a page under traps may be made at once, because no trap has these bytes and
- * nobody else has to hear of it; what was touched is noted. NULL: it goes the long way. */
+/* Where in host memory an access to a page under traps, or a write to a page table, may be made at once, because no trap
+ * has these bytes, no translation depends on them, and nobody else has to hear of it; what was touched is noted. NULL: it
+ * goes the long way. */
 static uint8_t *beside_traps(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
     const struct tlb_info *t = &tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)];
@@ -839,7 +844,7 @@ static bool runs_from(const struct block *b, uint32_t page, unsigned offset, uns
            (b->crosses && b->page[1] == page && offset < b->len - first);
 }
 
-uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len)
+uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned *len)
 {
     const struct tlb_info *t = &tlb_table(c, c->tlb_mode)->infos[tlb_index(c->exec->shared, va)];
     unsigned offset = (unsigned)(va & ~PAGE_MASK);
@@ -852,10 +857,13 @@ uint8_t *ucpu_host_overwritten(struct ucpu *c, uint64_t va, unsigned len)
         return NULL;
     flags = m->flags[page];
     if (!(flags & PAGE_FLAG_DIRTY) || (flags & ~(PAGE_FLAG_DIRTY | PAGE_FLAG_CODE | PAGE_FLAG_WALKED)) ||
-        ((flags & PAGE_FLAG_CODE) && runs_from(c->block, page, offset, len)) ||
-        ((flags & PAGE_FLAG_WALKED) && tlb_code_depends_on(c, page, offset, len)))
+        ((flags & PAGE_FLAG_CODE) && runs_from(c->block, page, offset, *len)))
         return NULL;
-    memory_touch(m, page, offset, len);
+    if (flags & PAGE_FLAG_WALKED)
+        *len = tlb_free_of_code(c, page, offset, *len);
+    if (!*len)
+        return NULL;
+    memory_touch(m, page, offset, *len);
     if (t->tag != (va & PAGE_MASK) || t->number != page) /* that page's own translation was among what was dropped */
         return NULL;
     return m->host + ((uint64_t)page << PAGE_SHIFT) + offset;

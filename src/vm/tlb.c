@@ -642,7 +642,7 @@ static bool may_lead_to(struct ucpu *c, const struct walked *w, uint32_t page, u
     return info->tag != (va & PAGE_MASK) || info->leaf == walk_granule(page, g * 4 / w->entry_size * w->entry_size);
 }
 
-bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
+unsigned tlb_free_of_code(struct ucpu *c, uint32_t page, unsigned offset, unsigned len)
 {
     const struct walked *w = c->exec->shared->pages[page].walked;
     const struct block *b = c->block;
@@ -656,8 +656,18 @@ bool tlb_code_depends_on(struct ucpu *c, uint32_t page, unsigned offset, unsigne
             continue;
         if (bit(w->shared, g) || (bit(w->code, g) && (!b || may_lead_to(c, w, page, g, b->key.va) ||
                                                       (b->crosses && may_lead_to(c, w, page, g, next_page(c, b->key.va))))))
-            return true;
+            return g * 4 > offset ? g * 4 - offset : 0;
     }
+    return len;
+}
+
+bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset, unsigned len)
+{
+    const struct walked *w = sh->pages[page].walked;
+
+    for (unsigned g = offset / 4; w && g <= (offset + len - 1) / 4; g++)
+        if (bit(w->granules, g))
+            return true;
     return false;
 }
 

@@ -6,8 +6,8 @@
  * that the softmmu lets be accessed inline are made in bulk, as many as the
  * budget has; the result is that of single iterations in the same order. An
  * iteration that needs more than that (TLB miss, page crossing, device,
- * watched page, or one with code that is running) is made alone, as the first of a call, so that what it
- * does besides (accessed bits, exceptions) happens at its own position.
+ * watched page, one with code that is running, page-table entries that it was found through) is made alone, as the
+ * first of a call, so that what it does besides (accessed bits, exceptions) happens at its own position.
  *
  * In mid-instruction the PC stays on it, with rep_active and rep_start set.
  * Whoever enters an interrupt or exception handler clears both.
@@ -280,14 +280,18 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
     return n < room ? n : room;
 }
 
-/* The same of a page that is not written inline, for n elements that will be. */
-static uint8_t *overwritten(struct string *s, uint64_t n)
+/* The same of a page that is not written inline, for *n elements that will be, or the first of them. */
+static uint8_t *overwritten(struct string *s, uint64_t *n)
 {
-    uint64_t va = linear_of(s, SEG_ES, offset(s, EDI)), len = n * s->size;
-    uint8_t *host = ucpu_host_overwritten(&s->c->u, s->delta < 0 ? va - (len - s->size) : va, (unsigned)len);
+    uint64_t va = linear_of(s, SEG_ES, offset(s, EDI));
+    unsigned len = (unsigned)*n * s->size, most = len;
+    uint8_t *host = ucpu_host_overwritten(&s->c->u, s->delta < 0 ? va - (len - s->size) : va, &len);
 
     s->read_host = NULL;
-    return host && s->delta < 0 ? host + (len - s->size) : host;
+    if (s->delta < 0)
+        return host && len == most ? host + (len - s->size) : NULL;
+    *n = len / s->size;
+    return *n ? host : NULL;
 }
 
 /* Copy n elements in the order of iterations. */
@@ -363,7 +367,7 @@ static uint64_t bulk(struct string *s, unsigned own, uint64_t made)
 
         n = m < n ? m : n;
         if (n && !dst) {
-            dst = overwritten(s, n);
+            dst = overwritten(s, &n);
             m = may_be_made(s, own, made); /* translations that were dropped with the bytes may want the run loop */
             n = m < n ? m : n;
         }
@@ -443,7 +447,9 @@ static int repeat(struct string *s, uint64_t eip)
         if (!iterate(s))
             return UOP_FAULT;
         done = 1;
-        if (s->kind == STRING_MOVS && goes_on_in_page(s, edi))
+        if (!goes_on_in_page(s, edi))
+            s->read_host = NULL;
+        if (!ports && !mismatch(s))
             done += bulk_all(s, 0);
     }
     if (done > 1)

@@ -11,6 +11,7 @@
 #define PT0    (PAGES + 0x1000)
 #define PT1    (PAGES + 0x2000)
 #define DEVICE 0x500000u
+#define OLD_DIRECTORY 0x60000u
 
 static struct bench *b;
 static struct i386_state *s;
@@ -567,6 +568,54 @@ START_TEST(what_rep_stos_overwrites_in_a_page_table_is_followed)
 }
 END_TEST
 
+/* A page directory that was walked, for code and at its far end for data, is no longer used, and becomes zeros. */
+static void clear_an_old_directory(void)
+{
+    map();
+    for (unsigned i = 0; i < 1024; i++)
+        poke32(b, OLD_DIRECTORY + 4 * i, i == 0 ? PT0 | 7 : i == 0x300 ? PT1 | 7 : 0);
+    CODE(b, 0xb8, 0x00, 0x00, 0x06, 0x00, 0x0f, 0x22, 0xd8); /* mov eax, OLD_DIRECTORY; mov cr3, eax */
+    CODE(b, 0x8b, 0x1d, 0x00, 0x00, 0x00, 0xc0);             /* mov ebx, [C0000000h] */
+    CODE(b, 0xb8);
+    poke32(b, b->at, PAGES);
+    b->at += 4;
+    CODE(b, 0x0f, 0x22, 0xd8);                               /* mov cr3, eax */
+    CODE(b, 0x31, 0xc0, 0xbf, 0x00, 0x00, 0x06, 0x00);       /* xor eax, eax; mov edi, OLD_DIRECTORY */
+    CODE(b, 0xb9, 0x00, 0x04, 0x00, 0x00, 0xf3, 0xab);       /* mov ecx, 1024; rep stosd */
+    CODE(b, 0xeb, 0xfe);
+}
+
+static const struct frontend *usual;
+static unsigned rounds; /* of the run loop */
+
+static void count_rounds(const struct ucpu *c, struct block_key *key)
+{
+    rounds++;
+    usual->where(c, key);
+}
+
+/* One by one up to the entry of the data it would be 768 rounds. */
+START_TEST(an_old_page_directory_is_cleared_in_bulk)
+{
+    struct frontend counting;
+
+    begin();
+    usual = b->c->u.fe;
+    counting = *usual;
+    counting.where = count_rounds;
+    b->c->u.fe = &counting;
+    rounds = 0;
+    clear_an_old_directory();
+    steps(b, 8 + 1024 + 3);
+    ck_assert_uint_eq(s->gpr[ECX], 0);
+    ck_assert_uint_eq(peek32(b, OLD_DIRECTORY), 0);
+    ck_assert_uint_eq(peek32(b, OLD_DIRECTORY + 4 * 0x300), 0);
+    ck_assert_uint_lt(rounds, 50);
+    end();
+    same_at_once_and_one_by_one(clear_an_old_directory, 8 + 1024 + 3);
+}
+END_TEST
+
 /* ---- all of them ---- */
 
 Suite *test_suite(void)
@@ -588,6 +637,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, what_rep_stos_overwrites_in_bulk_runs_as_it_is_now);
     tcase_add_test(tc, data_beside_code_is_written_and_code_is_what_it_is);
     tcase_add_test(tc, what_rep_stos_overwrites_in_a_page_table_is_followed);
+    tcase_add_test(tc, an_old_page_directory_is_cleared_in_bulk);
     suite_add_tcase(suite, tc);
     return suite;
 }
