@@ -25,6 +25,7 @@ WORK = [
     ("shell loop", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo $i"),
     ("gzip -9", "dd if=/bin/busybox bs=64k 2>/dev/null | gzip -9 | wc -c"),
     ("60 forks", "i=0; while [ $i -lt 60 ]; do /bin/true; i=$((i+1)); done; echo $i"),
+    ("200 forks", "i=0; while [ $i -lt 200 ]; do /bin/true; i=$((i+1)); done; echo $i"),
 ]
 BYTES_LIMIT_KB = 100  # per billion instructions, beyond the input itself
 COST_LIMIT = 5        # per cent of forward speed
