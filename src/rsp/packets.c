@@ -172,6 +172,8 @@ static enum rsp_verdict on_thread_alive(struct rsp_session *s, struct rsp_reques
 
     if (s->gone || !rsp_take_thread(s, r, &thread) || !rsp_at_end(r))
         return rsp_reply_error(s, ESRCH, "no such thread");
+    if (thread != RSP_ANY_THREAD)
+        s->asked_thread = thread;
     return rsp_reply_ok(s);
 }
 
@@ -378,10 +380,10 @@ static enum rsp_verdict no_process(struct rsp_session *s)
     return rsp_reply_error(s, ESRCH, "no process: use run or attach");
 }
 
-/* What s and bs step: for gdb, that has said Hc0 before, the thread that it looks at. */
+/* What s and bs step. */
 static uint64_t thread_to_step(const struct rsp_session *s)
 {
-    return (uint64_t)1 << (s->resume_thread == RSP_ANY_THREAD ? s->thread : s->resume_thread);
+    return (uint64_t)1 << (s->resume_thread == RSP_ANY_THREAD ? s->asked_thread : s->resume_thread);
 }
 
 /* Resume at an address: the program counter is written first. */

@@ -286,6 +286,7 @@ enum rsp_verdict rsp_reply_stop(struct rsp_session *s)
         return rsp_reply_text(s, "W00");
     buffer_clear(&s->reply);
     rsp_select_thread(s, s->stop.thread);
+    s->asked_thread = s->stop.thread;
     buffer_printf(&s->reply, "T%02x", rsp_stop_signal(s));
     /* Scripts compare the whole reply with what QEMU's stub sends, which is this. */
     if (s->client_bare) {

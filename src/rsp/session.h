@@ -88,7 +88,9 @@ struct rsp_session {
     enum rsp_end ended;
 
     unsigned thread;        /* selected, from 0: what packets about registers and memory mean */
-    unsigned resume_thread; /* Hc: what s and bs step; RSP_ANY_THREAD: the selected one */
+    unsigned resume_thread; /* Hc: what s and bs step; RSP_ANY_THREAD: asked_thread */
+    unsigned asked_thread;  /* of the last stop, or what T has asked for since: gdb does when its user chooses one, while it
+                               selects every one (Hg) only to list them */
 
     /* running */
     bool running;

@@ -260,6 +260,13 @@ def claim_a_step_back_goes_before_the_threads_own_last_step_however_far():
     contains(d, r'^\* 2 +Thread 2 "CPU#1" \(running, ')
 
 
+def claim_who_has_listed_the_threads_steps_back_the_one_that_stopped():
+    out = run(["break first_loop if $x1 == 20", "continue", "delete", "monitor info cpus", "echo |\\n", "info threads", "reverse-stepi", "monitor info cpus"])
+    a, b = [part for part in out.split("|\n")]
+    contains(a, r'Thread 1 "CPU#0" hit')
+    equal(steps(b)[0], steps(a)[0] - 1, out)
+
+
 def claim_cpus_are_held_on_a_branch_that_begins_in_the_past():
     out = run(["break second_loop if $x1 == 50", "continue", "delete", "monitor seek -300", "continue", "monitor branch held", "thread 1",
                "set scheduler-locking on", "break first_loop", "monitor info cpus", "echo |\\n", "continue", "continue", "continue",

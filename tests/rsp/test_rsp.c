@@ -928,7 +928,11 @@ START_TEST(a_step_is_of_the_thread_that_it_names)
     client_ask(&f, "s");
     ck_assert_uint_eq(f.last_run.steppers, 2);
     ASK("Hc0", "OK");
+    /* gdb's `info threads` selects every thread, and not the one that stopped again; `thread 3` asks about it */
     ASK("Hg3", "OK");
+    client_ask(&f, "bs");
+    ck_assert_uint_eq(f.last_run.steppers, 1);
+    ASK("T3", "OK");
     client_ask(&f, "bs");
     ck_assert_uint_eq(f.last_run.steppers, 4);
     expect_error("vCont;s:4");
