@@ -1,29 +1,23 @@
 # End to end: a real gdb and raw clients against the whole program.
-E2E_TESTS = tests/e2e/test_gdb.py tests/e2e/test_connection.py tests/e2e/test_calls.py tests/e2e/test_segments.py tests/e2e/test_watch.py tests/e2e/test_threads.py tests/e2e/test_cli.py \
-	tests/e2e/test_terminal.py tests/e2e/test_flash.py tests/e2e/test_bios.py tests/e2e/test_record.py \
-	tests/e2e/test_record_kill.py tests/e2e/test_mi.py tests/e2e/test_semihosting.py \
-	tests/e2e/test_query_oracle.py \
-	tests/e2e/test_reverse.py tests/e2e/test_corpus.py tests/e2e/test_dap.py tests/e2e/test_drives.py
-E2E_TESTS += tests/e2e/test_dma.py
-E2E_TESTS += tests/e2e/test_network.py
-E2E_TESTS += tests/e2e/test_gdb_arch.py
-E2E_TESTS += tests/e2e/test_ports.py
-E2E_TESTS += tests/e2e/test_smm.py
-E2E_TESTS += tests/e2e/test_floppy.py
-E2E_TESTS += tests/e2e/test_ends.py
-E2E_TESTS += tests/e2e/test_lldb.py
-E2E_TESTS += tests/e2e/test_astray.py
-E2E_TESTS += tests/e2e/test_branches.py
-E2E_TESTS += tests/e2e/test_usb.py
-E2E_TESTS += tests/e2e/test_usb_host.py
+E2E_TESTS = tests/e2e/test_gdb.py tests/e2e/test_connection.py tests/e2e/test_cli.py tests/e2e/test_terminal.py \
+	tests/e2e/test_flash.py tests/e2e/test_bios.py tests/e2e/test_record.py tests/e2e/test_semihosting.py \
+	tests/e2e/test_corpus.py tests/e2e/test_drives.py tests/e2e/test_dma.py tests/e2e/test_network.py \
+	tests/e2e/test_ports.py tests/e2e/test_smm.py tests/e2e/test_floppy.py tests/e2e/test_ends.py \
+	tests/e2e/test_astray.py tests/e2e/test_usb.py tests/e2e/test_usb_host.py
 TESTS += $(E2E_TESTS)
-# Long conversations about what is answered rather than how: without sanitizers only, under which each takes minutes.
-E2E_LONG_TESTS = tests/e2e/test_demo.py tests/e2e/test_gdb_aarch64.py \
-	tests/e2e/test_gdb_helper.py tests/e2e/test_litmus.py tests/e2e/test_queries.py tests/e2e/test_race_hunt.py \
-	tests/e2e/test_scenario.py tests/e2e/test_screen.py tests/e2e/test_sound.py tests/e2e/test_tracepoints.py
+# Long conversations about what is answered rather than how: with sanitizers, under which each takes minutes, by check-long only.
+E2E_LONG_TESTS = tests/e2e/test_branches.py tests/e2e/test_calls.py tests/e2e/test_dap.py tests/e2e/test_demo.py \
+	tests/e2e/test_gdb_aarch64.py tests/e2e/test_gdb_arch.py tests/e2e/test_gdb_helper.py tests/e2e/test_litmus.py \
+	tests/e2e/test_lldb.py tests/e2e/test_mi.py tests/e2e/test_queries.py tests/e2e/test_query_oracle.py \
+	tests/e2e/test_race_hunt.py tests/e2e/test_record_kill.py tests/e2e/test_reverse.py tests/e2e/test_scenario.py \
+	tests/e2e/test_screen.py tests/e2e/test_segments.py tests/e2e/test_sound.py tests/e2e/test_threads.py \
+	tests/e2e/test_tracepoints.py tests/e2e/test_watch.py
 if !SANITIZED
 TESTS += $(E2E_LONG_TESTS)
 endif
+check-long: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(E2E_LONG_TESTS) tests/whole/engines.sh'
+.PHONY: check-long
 EXTRA_DIST += tests/e2e/fake_libusb.c
 EXTRA_DIST += tests/e2e/litmus/litmus.c tests/e2e/litmus/virt.S
 EXTRA_DIST += tests/e2e/recordings $(E2E_TESTS) $(E2E_LONG_TESTS) tests/e2e/harness.py tests/e2e/hcrec.py tests/rspclient.py tests/capture.py tests/e2e/semihosting/guest.c tests/e2e/semihosting/start.S
