@@ -62,7 +62,8 @@ install_missing() {
 }
 
 need_build_tools() {
-    need gcc have_command "$(compiler)"
+    cc=$(compiler)
+    need gcc have_command "${cc%% *}"
     need libc6-dev test -e /usr/include/stdio.h
     need make have_command make
     need autoconf have_command autoconf

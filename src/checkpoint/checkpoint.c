@@ -680,6 +680,38 @@ static void restore_difference(void *ctx, uint64_t global, struct page *now, str
     restore_page(r, space, n, then);
 }
 
+struct comparison {
+    void (*page)(void *ctx, uint64_t global);
+    void *ctx;
+};
+
+static void compare_dirty(void *ctx, struct page_space *space, uint64_t n)
+{
+    const struct comparison *c = ctx;
+
+    c->page(c->ctx, space->first + n);
+}
+
+static void compare_difference(void *ctx, uint64_t global, struct page *a, struct page *b)
+{
+    const struct comparison *c = ctx;
+
+    (void)a;
+    (void)b;
+    c->page(c->ctx, global);
+}
+
+void checkpoint_seats_compare(struct checkpoint_seat *a, struct checkpoint_seat *b, void (*page)(void *ctx, uint64_t global), void *ctx)
+{
+    struct comparison c = {.page = page, .ctx = ctx};
+
+    for (unsigned i = 0; i < a->machine->nspaces; i++) {
+        page_space_each_dirty(a->machine->spaces[i], compare_dirty, &c);
+        page_space_each_dirty(b->machine->spaces[i], compare_dirty, &c);
+    }
+    page_tree_compare(a->base, b->base, a->store->levels, compare_difference, &c);
+}
+
 void checkpoint_restore(struct checkpoint_store *s, struct checkpoint *c)
 {
     checkpoint_seat_restore(&s->own, c);

@@ -83,6 +83,9 @@ struct checkpoint_seat *checkpoint_seat_create(struct checkpoint_store *s, struc
 void checkpoint_seat_destroy(struct checkpoint_seat *seat);
 struct checkpoint *checkpoint_seat_take(struct checkpoint_seat *seat, enum checkpoint_kind kind);
 void checkpoint_seat_restore(struct checkpoint_seat *seat, struct checkpoint *c);
+/* Call `page` with the pages (global numbers) that may not be the same in two seats' machines, in no order, some more than once:
+ * in the time of what was changed, however large the machines are. */
+void checkpoint_seats_compare(struct checkpoint_seat *a, struct checkpoint_seat *b, void (*page)(void *ctx, uint64_t global), void *ctx);
 /* By the store's clock: what copying pages has taken since it was made, about. */
 uint64_t checkpoint_copy_ns(const struct checkpoint_store *s);
 /* How many pages one that is taken now has to look at. */

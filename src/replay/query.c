@@ -680,6 +680,12 @@ int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
     return scout_end(w->tl, end, err);
 }
 
+void timeline_scouts_compare(struct timeline *tl, void (*page)(void *ctx, uint64_t global), void *ctx)
+{
+    CHECK(tl->crew && tl->crew->nworkers > 1);
+    checkpoint_seats_compare(tl->crew->workers[0].tl->seat, tl->crew->workers[1].tl->seat, page, ctx);
+}
+
 void timeline_scout_stand(struct timeline *tl, struct checkpoint *c)
 {
     struct worker *w = &tl->crew->workers[tl->crew->scout];

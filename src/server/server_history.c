@@ -455,13 +455,23 @@ static bool tell_range(struct asked *a, const struct machine *m, uint64_t from, 
     return line_end(a);
 }
 
-/* Bytes that differ, as ranges: without a limit as many as there may be of memory. */
-static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, uint64_t left)
+static void note_page(void *ctx, uint64_t global)
 {
-    uint64_t from = UINT64_MAX, to = 0;
+    page_set_add(ctx, global);
+}
+
+/* Bytes that differ, as ranges: without a limit as many as there may be of memory. `pages`: all others are the same. */
+static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, const uint64_t *pages, size_t npages,
+                        uint64_t left)
+{
+    uint64_t from = UINT64_MAX, to = 0, first = x->memory.pages.first;
 
     left = a->limit ? left : DIFF_RANGES;
-    for (uint64_t page = 0; page < x->memory.pages.count; page++) {
+    for (size_t i = 0; i < npages; i++) {
+        uint64_t page = pages[i] - first;
+
+        if (pages[i] < first || page >= x->memory.pages.count)
+            continue;
         const uint8_t *p = memory_page(&x->memory, (uint32_t)page), *q = memory_page(&y->memory, (uint32_t)page);
 
         if (!memcmp(p, q, PAGE_SIZE))
@@ -483,12 +493,22 @@ static bool diff_memory(struct asked *a, const struct machine *x, const struct m
     return from == UINT64_MAX || (left && tell_range(a, y, from, to));
 }
 
-/* Lines of all that differs. False: there was more. */
+/* Lines of all that differs between the two scouts. False: there was more. */
 static bool diff_all(struct asked *a, const struct machine *x, const struct machine *y)
 {
-    uint64_t left = a->limit;
+    uint64_t left = a->limit, *pages;
+    struct page_set differ;
+    size_t n;
+    bool all;
 
-    return diff_registers(a, x, y, &left) && diff_components(a, x, y, &left) && diff_memory(a, x, y, left);
+    page_set_init(&differ);
+    timeline_scouts_compare(a->s->timeline, note_page, &differ);
+    page_set_seal(&differ);
+    pages = page_set_list(&differ, &n);
+    all = diff_registers(a, x, y, &left) && diff_components(a, x, y, &left) && diff_memory(a, x, y, pages, n, left);
+    free(pages);
+    page_set_finish(&differ);
+    return all;
 }
 
 /* Two machines stand at the two positions. */
