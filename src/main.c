@@ -118,6 +118,7 @@ static int build_pc(struct machine **m, const struct supplies *su, const struct 
     c.serial_count = o->serial_ports > c.serial_count ? o->serial_ports : c.serial_count;
     c.serial_out2 = o->serial_out2;
     c.hpet = o->hpet;
+    c.s3 = o->s3;
     c.smbios = o->smbios;
     c.nsmbios = o->smbios_count;
     c.uuid = o->uuid;

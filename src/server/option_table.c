@@ -148,7 +148,7 @@ TAKER(take_memory)
 }
 
 static const struct option_key pc_keys[] = {
-    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"},
+    {"type", "pc"}, {"serial-out2", "on|off"}, {"hpet", "on|off"}, {"s3", "on|off"}, {"usb", "on|off"}, {"smbios-entry-point-type", "32|64"},
     {"pcspk-audiodev", "ID"}, {"accel", "tcg"}, {NULL, NULL},
 };
 static const struct option_key virt_keys[] = {
@@ -202,10 +202,10 @@ static int take_pc(struct options *o, struct option_list *l, struct error *err)
 
     o->kind = MACHINE_PC;
     o->serial_out2 = false;
-    o->hpet = true;
+    o->hpet = o->s3 = true;
     if (option_list_check(l, pc_keys, err) < 0 || option_list_switch(l, "serial-out2", &o->serial_out2, err) < 0 ||
-        option_list_switch(l, "hpet", &o->hpet, err) < 0 || option_list_switch(l, "usb", &o->usb, err) < 0 ||
-        option_list_choice(l, "smbios-entry-point-type", entry_points, &entry_point, err) < 0)
+        option_list_switch(l, "hpet", &o->hpet, err) < 0 || option_list_switch(l, "s3", &o->s3, err) < 0 ||
+        option_list_switch(l, "usb", &o->usb, err) < 0 || option_list_choice(l, "smbios-entry-point-type", entry_points, &entry_point, err) < 0)
         return -EINVAL;
     o->smbios_64 = entry_point;
     if (speaker && (!*speaker || strlen(speaker) >= sizeof o->pcspk_audiodev))
@@ -960,7 +960,7 @@ const struct option_row option_table[] = {
      "pc: what the machine is called: types 0, 1, 2, 3, 4, 11, 17 with QEMU's keys (manufacturer, product, serial...)"},
     {"uuid", NULL, "UUID", SECTION_GUEST, MACHINE, take_text, MEMBER(uuid), "pc: the system's UUID"},
     {"machine", "M", "NAME", SECTION_GUEST, MACHINE, take_machine, 0,
-     "pc[,serial-out2=on][,hpet=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on][,highmem=off] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
+     "pc[,serial-out2=on][,hpet=off][,s3=off][,usb=on] [,pcspk-audiodev=ID][,smbios-entry-point-type=64] or virt[,gic-version=2|3][,its=off] [,virtualization=on][,secure=on][,highmem=off] [,enable-method=psci|spin-table]; as a rule the kernel image shows which"},
     {"secure", NULL, NULL, SECTION_GUEST, MACHINE, take_flag, MEMBER(secure_option),
      "virt: EL3 and Secure memory, as secure=on"},
     {"cpu", NULL, "MODEL[,+FLAG][,-FLAG]...", SECTION_GUEST, MACHINE, take_text, MEMBER(cpu),

@@ -77,6 +77,7 @@ struct options {
     unsigned gic_version;       /* virt: 2 or 3 */
     bool its;                   /* virt with version 3: messages of PCI functions become LPIs */
     bool hpet;                  /* pc: the event timers are there */
+    bool s3;                    /* pc: it can be suspended to RAM */
     bool smbios_64;             /* pc: an entry point of SMBIOS 3.0 */
     const char *uuid;           /* pc: of the system; NULL: zeros */
     const char *smbios[OPTIONS_MAX_SMBIOS]; /* pc: as given */

@@ -106,6 +106,8 @@ void recordings_describe(const struct options *o, const char *version, struct re
         pair(t, "vga", o->vga);
     if (o->kind == MACHINE_PC)
         pair(t, "hpet", o->hpet ? "on" : "off");
+    if (o->kind == MACHINE_PC)
+        pair(t, "s3", o->s3 ? "on" : "off");
     if (o->clock.follows_host)
         pair(t, "rtc-clock", "host");
     if (o->kind == MACHINE_PC && o->serial_ports > 2)
@@ -279,6 +281,7 @@ int recordings_configure(const struct recording *r, struct options *o, struct er
         if (!o->vga || options_take_vga(o, o->vga, NULL) < 0)
             o->vga = "none";
         o->hpet = o->hpet && recording_value(r, "hpet");
+        o->s3 = o->s3 && recording_value(r, "s3");
         o->uuid = recording_value(r, "uuid");
         o->serial_ports = 0; /* recordings with the usual two do not mention it */
         if (recording_value(r, "serial-ports") && need_number(r, "serial-ports", OPTIONS_MAX_SERIAL, &ports, err) < 0)

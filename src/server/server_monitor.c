@@ -1218,6 +1218,15 @@ HANDLER(cmd_system_powerdown)
     return r;
 }
 
+HANDLER(cmd_system_wakeup)
+{
+    const struct machine *m = server_of(call)->machine;
+
+    if (!m->asleep || !m->asleep(m))
+        return error_set(err, -EINVAL, "the guest is not suspended to RAM here: there is nothing to wake");
+    return cmd_system_powerdown(call, err); /* as on QEMU's board, the button is what it finds that woke it */
+}
+
 /* What a fault of hindcast's own does to the user's history can be tested only by one. */
 HANDLER(cmd_maintenance_fail)
 {
@@ -1338,6 +1347,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"chardev-send-break", "[ID]", "a break on the line of the serial port of that name, or connected to that --chardev (first one)", cmd_send_break},
     {"system_reset", "", "reset the machine", cmd_system_reset},
     {"system_powerdown", "", "press the power button", cmd_system_powerdown},
+    {"system_wakeup", "", "wake a pc that is suspended to RAM", cmd_system_wakeup},
     {"maintenance fail", "POSITION:n", "for the tests: hindcast breaks at POSITION", cmd_maintenance_fail},
 };
 const unsigned server_monitor_count = ARRAY_LEN(server_monitor_commands);

@@ -224,9 +224,10 @@ struct device *machine_find_device(const struct machine *m, const char *name)
     return NULL;
 }
 
-void machine_reset(struct machine *m)
+static void reset_as(struct machine *m, enum reset_kind kind)
 {
     m->acting = "a reset";
+    m->resetting = kind;
     m->st->end = GUEST_RUNS;
     m->st->end_status = 0;
     m->st->reset_request = 0;
@@ -244,6 +245,12 @@ void machine_reset(struct machine *m)
         m->board_started(m);
     machine_drop_derived(m);
     m->acting = NULL;
+    m->resetting = RESET_NONE;
+}
+
+void machine_reset(struct machine *m)
+{
+    reset_as(m, RESET_SYSTEM);
 }
 
 void machine_drop_derived(struct machine *m)
@@ -280,7 +287,7 @@ static bool state_possible(const struct machine *m)
 
     return st->position <= TIME_MAX >> m->icount_shift && st->warp <= TIME_MAX &&
            (st->position << m->icount_shift) + st->warp <= TIME_MAX && st->end <= GUEST_WATCHDOG &&
-           st->reset_request <= 1;
+           st->reset_request <= RESET_WAKE;
 }
 
 bool machine_deadline_possible(const struct machine *m, vtime_t t)
@@ -385,7 +392,19 @@ void machine_request_reset(struct machine *m)
         machine_end(m, GUEST_RESET, 0);
         return;
     }
-    m->st->reset_request = 1;
+    m->st->reset_request = RESET_SYSTEM;
+    machine_attention(m);
+}
+
+void machine_request_sleep(struct machine *m)
+{
+    m->st->reset_request = RESET_SLEEP;
+    machine_attention(m);
+}
+
+void machine_request_wake(struct machine *m)
+{
+    m->st->reset_request = RESET_WAKE;
     machine_attention(m);
 }
 
@@ -964,7 +983,7 @@ static enum stop_kind run(struct machine *m, icount_t until, struct stop *stop)
             continue;
         }
         if (m->st->reset_request) {
-            machine_reset(m);
+            reset_as(m, m->st->reset_request);
             step_of_all(m);
             a.stale = true;
             if (m->wanted)

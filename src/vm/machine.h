@@ -54,6 +54,14 @@ enum guest_end {
     GUEST_WATCHDOG,     /* a watchdog that stops the guest has run out */
 };
 
+/* Why everything but memory is reset. */
+enum reset_kind {
+    RESET_NONE = 0,
+    RESET_SYSTEM, /* the machine starts anew */
+    RESET_SLEEP,  /* it suspends to RAM: nothing but memory and what has a battery has power from here on */
+    RESET_WAKE,   /* it has power again; its firmware is to find that out, and to resume */
+};
+
 /* Raised with each change of struct machine_state. */
 #define MACHINE_STATE_VERSION 1u
 
@@ -64,7 +72,7 @@ struct machine_state {
     vtime_t warp;          /* virtual time gained by idling: now = (position << shift) + warp */
     uint32_t end;          /* enum guest_end */
     uint32_t end_status;   /* exit status the guest asked for */
-    uint32_t reset_request; /* the guest asked for a reset: the next step performs it */
+    uint32_t reset_request; /* enum reset_kind that the guest asked for: the next step performs it */
     uint32_t reserved;
 };
 DEVICE_STATE_END
@@ -159,6 +167,7 @@ struct machine {
      * somebody does, they are run one at a time. */
     struct page_set *coverage;
 #define COVERAGE_LEN_BITS 5
+    enum reset_kind resetting;    /* during a reset: which one; else RESET_NONE. For devices' reset() and the board */
     const char *acting;           /* who is changing the state just now, if it is not an instruction of the CPU: a device
                                    * by its name, the debugger, a reset...; NULL: that. For those who are told of it */
 
@@ -186,6 +195,7 @@ struct machine {
                                               * into RAM, sets the CPU's entry state; may be NULL */
     void (*board_restored)(struct machine *); /* memory map follows restored state; may be NULL */
     void (*powerdown)(struct machine *);    /* press the power button; may be NULL */
+    bool (*asleep)(const struct machine *); /* is it suspended to RAM (or about to be, or about to wake)? NULL: it never is */
     void (*nmi)(struct machine *);          /* a non-maskable interrupt to all CPUs; NULL: they have none */
     void (*smi)(struct machine *);          /* a pulse of SMI#; NULL: there is no such line */
     void (*board_destroy)(struct machine *);/* frees `board` and wirings; may be NULL */
@@ -276,6 +286,9 @@ void machine_end(struct machine *m, enum guest_end end, uint32_t status);
 /* Does the machine stand at an end of the guest that it is not to go past (stop_at_end)? */
 bool machine_stops_here(const struct machine *m);
 void machine_request_reset(struct machine *m);
+/* Suspend to RAM, and wake: resets of these kinds, which no_reboot does not concern. */
+void machine_request_sleep(struct machine *m);
+void machine_request_wake(struct machine *m);
 
 /* Pulled values, through env. */
 uint64_t machine_host_clock(struct machine *m);

@@ -244,10 +244,17 @@ static bool idle(const struct cpu *cpu)
     return c->st->halted && !i386_event_ready(&c->u);
 }
 
+static bool has_no_power(const struct cpu *cpu)
+{
+    const struct machine *m = cpu->machine;
+
+    return m->asleep && m->asleep(m);
+}
+
 static const char *activity(const struct cpu *cpu)
 {
     if (const_cpu(cpu)->st->halted == I386_WAITS)
-        return "waiting for SIPI";
+        return has_no_power(cpu) ? "suspended" : "waiting for SIPI";
     if (const_cpu(cpu)->st->halted >= I386_MWAIT)
         return "halted by MWAIT";
     if (const_cpu(cpu)->st->smm)
@@ -257,7 +264,7 @@ static const char *activity(const struct cpu *cpu)
 
 static const char *awaits(const struct cpu *cpu)
 {
-    return const_cpu(cpu)->st->halted == I386_WAITS ? "a SIPI" : NULL;
+    return const_cpu(cpu)->st->halted == I386_WAITS && !has_no_power(cpu) ? "a SIPI" : NULL;
 }
 
 static uint64_t pc(const struct cpu *cpu)

@@ -344,6 +344,11 @@ void i386_set_smram(struct i386_cpu *c, enum i386_smram smram);
 void i386_raise_init(struct i386_cpu *c);
 /* A STARTUP message: who waits for one begins at vector << 12 in real mode. */
 void i386_startup(struct i386_cpu *c, uint8_t vector);
+/* It stands still until a reset. */
+void i386_power_off(struct i386_cpu *c);
+/* A CPU that comes out of a reset goes on in real mode at an address below 1 MiB, with its caches on: as a BIOS jumps to the
+ * waking vector (ACPI 6.5, 16.3.2 and table 5.12). */
+void i386_resume_at(struct i386_cpu *c, uint32_t vector);
 /* The time stamp counter now. */
 uint64_t i386_tsc(const struct i386_cpu *c);
 /* MONITOR arms the line of a physical address, or LINE_NONE. */

@@ -764,6 +764,22 @@ void i386_startup(struct i386_cpu *c, uint8_t vector)
     machine_attention(c->u.cpu.machine);
 }
 
+void i386_power_off(struct i386_cpu *c)
+{
+    c->st->halted = I386_WAITS;
+}
+
+void i386_resume_at(struct i386_cpu *c, uint32_t vector)
+{
+    struct i386_state *s = c->st;
+
+    s->cr0 &= ~(CR0_CD | CR0_NW);
+    s->seg[SEG_CS].selector = (uint16_t)(vector >> 4);
+    s->seg[SEG_CS].base = vector & ~0xfu;
+    s->rip = vector & 0xfu;
+    i386_mode_changed(c);
+}
+
 /* ---- debug registers (SDM 3B 17.2) ---- */
 
 enum { DR7_EXEC, DR7_WRITE, DR7_IO, DR7_ACCESS };

@@ -54,6 +54,7 @@ struct pc_config {
     struct boot_image pflash[2]; /* instead of bios: flash, the second bank below the first */
     bool pflash_read_only[2];
     bool hpet;
+    bool s3;                   /* it can be suspended to RAM */
     enum pc_vga vga;
     bool vga_is_device;        /* who gave them wrote --device */
     const char *vga_options;   /* its properties, "TYPE,KEY=VALUE,..." (secondary_vga_keys, virtio_vga_keys); NULL: no EDID */
@@ -77,7 +78,7 @@ struct pc_config {
 
 #define PC_CONFIG_INIT \
     { \
-        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, .vga = PC_VGA_STD, .hpet = true, \
+        .memory_bytes = (uint64_t)128 << 20, .cpu_model = "pentium3", .serial_count = 2, .vga = PC_VGA_STD, .hpet = true, .s3 = true, \
         .debug_exit_ports = {0xf4, 0x501}, .debug_exit_count = 2 \
     }
 

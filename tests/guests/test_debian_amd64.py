@@ -4,7 +4,7 @@
     test_debian_amd64.py HINDCAST [FLAVOUR[:CPU] ...]
 
 What test_debian_i386.py claims of 32-bit kernels, of these; then a recording of a boot that was typed at is
-made and replayed from the beginning. Without arguments the cloud kernel on the model that 64-bit kernels get and
+made and replayed from the beginning, in which the guest sleeps and wakes. Without arguments the cloud kernel on the model that 64-bit kernels get and
 on max, and the ordinary one on Haswell.
 
 Exit status 77: the packages cannot be fetched here.
@@ -43,6 +43,7 @@ def recorded(program, kernel, initrd, cpu, name, tmp):
     after, _ = guest.wait_console(rb"guest# ", start=after)
     guest.type("echo product-$((6*9)); ls / | wc -l\n")
     guest.wait_console(rb"product-54", start=after)
+    debian.sleeping(guest, name)
     debian.stop_guest(guest)
     guest.close()
     result = subprocess.run([program, "verify", there], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

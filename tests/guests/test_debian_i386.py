@@ -368,6 +368,38 @@ def history_edges(guest, flavour):
     check("%s: re-run history is silent" % flavour, guest.console.count(b"Linux version") <= 4)
 
 
+def sleeping(guest, flavour):
+    """The guest, which runs, suspends to RAM and is woken; history goes across the sleep."""
+    rsp, start = guest.rsp, len(guest.console)
+    guest.type("echo N >/sys/module/printk/parameters/console_suspend; echo mem >/sys/power/state && echo awake-$((60+6))\n")
+    guest.wait_console(rb"Preparing to enter system sleep state S3", start=start)
+    stop_guest(guest)
+    for _ in range(100):
+        if "suspended" in rsp.monitor("info cpus"):
+            break
+        rsp.send("c")
+        time.sleep(0.1)
+        stop_guest(guest)
+    asleep = rsp.position(), state_hash(rsp)
+    check("%s: it suspends to RAM" % flavour, "suspended" in rsp.monitor("info cpus"), rsp.monitor("info cpus"))
+    rsp.monitor("system_wakeup")
+    rsp.send("c")
+    guest.wait_console(rb"Waking up from system sleep state S3", start=start)
+    guest.wait_console(rb"awake-66", start=start)
+    check("%s: and is woken" % flavour, True)
+    stop_guest(guest)
+    awake = rsp.position(), state_hash(rsp)
+    rsp.monitor("seek %d" % asleep[0])
+    rsp.ask("bc")
+    check("%s: back to where it slept" % flavour, (rsp.position(), state_hash(rsp)) == asleep, rsp.position())
+    rsp.ask("bs")
+    check("%s: and to before it did" % flavour, "running" in rsp.monitor("info cpus"), rsp.monitor("info cpus"))
+    rsp.monitor("seek %d" % awake[0])
+    rsp.ask("c")
+    check("%s: across the sleep to the same state" % flavour, (rsp.position(), state_hash(rsp)) == awake, rsp.position())
+    rsp.send("c")
+
+
 def power_off(guest, flavour):
     rsp = guest.rsp
     guest.type("poweroff -f\n")
@@ -417,6 +449,7 @@ def main():
             watchpoints(guest, table, flavour)
             queries(guest, table, flavour, " regparm")
             history_edges(guest, flavour)
+            sleeping(guest, flavour)
             power_off(guest, flavour)
             guest.close()
     print("%d passed, %d failed" % (passed, failed))

@@ -5,7 +5,7 @@
 
 bpf: the kernel's test_bpf, a thousand programs that its compiler turns into code of the processor, runs and looks at the results of.
 crypto: every module of ciphers and hashes, in C and in each of the processor's extensions that the model has, is tried by known answers,
-and RAID 6 is set up. idle: it suspends to idle, and its clock's alarm wakes it.
+and RAID 6 is set up. idle: it suspends to idle, as far as each of pm_test's levels and to RAM, and its clock's alarm wakes it.
 
 Exit status 77: the packages cannot be fetched here.
 """
@@ -50,6 +50,15 @@ for m in MODULES; do insmod /$m.ko 2>/dev/null; done
 echo 0 >/sys/class/rtc/rtc0/wakealarm
 echo +3 >/sys/class/rtc/rtc0/wakealarm
 echo freeze >/sys/power/state && echo "it is awake again"
+echo 1 >/sys/module/suspend/parameters/pm_test_delay
+for level in freezer devices platform processors core; do
+    echo $level >/sys/power/pm_test
+    echo mem >/sys/power/state && echo "tried $level"
+done
+echo none >/sys/power/pm_test
+echo 0 >/sys/class/rtc/rtc0/wakealarm
+echo +3 >/sys/class/rtc/rtc0/wakealarm
+echo mem >/sys/power/state && echo "it is awake for the last time"
 echo "the guest is done"
 sleep 1 # until the console has said so
 poweroff -f
@@ -61,7 +70,9 @@ CRYPTO_SAYS = [r"drivers ([1-9]\d+), passed \1\b", r"raid6: using algorithm"]
 SUITES = {"bpf-" + arch: (BPF_SAYS, []) for arch in KERNELS}
 SUITES.update(("crypto-%s-%s" % pair, (CRYPTO_SAYS, ["--cpu", pair[1]])) for pair in (
     ("i386", "pentium4"), ("i386", "max32"), ("amd64", "qemu64"), ("amd64", "Nehalem"), ("amd64", "max"), ("arm64", "cortex-a57"), ("arm64", "max")))
-SUITES.update(("idle-" + arch, ([r"PM: suspend entry \(s2idle\)", r"PM: suspend exit", r"it is awake again"], [])) for arch in ("i386", "amd64"))
+SUITES.update(("idle-" + arch, ([r"PM: suspend entry \(s2idle\)", r"PM: suspend exit", r"it is awake again", r"PM: suspend entry \(deep\)",
+                                     r"Waking up from system sleep state S3", r"it is awake for the last time"]
+                                    + ["tried " + level for level in ("freezer", "devices", "platform", "processors", "core")], [])) for arch in ("i386", "amd64"))
 
 
 def of_crypto(directory):

@@ -254,6 +254,83 @@ START_TEST(sleep_types_that_the_tables_do_not_offer_do_nothing)
 }
 END_TEST
 
+/* The reset that the machine would make of a request. */
+static void reset_for(enum reset_kind kind)
+{
+    ck_assert_uint_eq(m->st->reset_request, kind);
+    m->resetting = kind;
+    reset_all();
+    m->resetting = RESET_NONE;
+    m->st->reset_request = RESET_NONE;
+}
+
+static void fall_asleep(uint16_t enabled)
+{
+    new_chipset();
+    ((struct piix4_pm_wiring *)power->wiring)->has_s3 = true;
+    pm_set(2, 2, enabled);
+    config_set(0, 0, 0x58, 4, 0x33333000);
+    pm_set(4, 2, 0x2401);
+    ck_assert(piix4_pm_asleep(power));
+    ck_assert_msg(pm_get(4, 2) == 0x0401, "SLP_EN is write-only");
+}
+
+START_TEST(suspended_to_ram_status_enables_and_the_shadow_have_power)
+{
+    fall_asleep(0x421);
+    pm_set(0x1c, 1, 0x55);
+    reset_for(RESET_SLEEP);
+    ck_assert(piix4_pm_asleep(power));
+    ck_assert_uint_eq(pm_get(2, 2), 0x421);
+    ck_assert_uint_eq(pm_get(0x1c, 1), 0);
+    ck_assert_uint_eq(config_get(0, 0, 0x58), 0x33333000);
+    ck_assert_msg(piix4_pm_ops.deadline(power) == VTIME_NEVER, "the timer's interrupt does not wake");
+    reset_all();
+    ck_assert_msg(!piix4_pm_asleep(power) && pm_get(2, 2) == 0 && config_get(0, 0, 0x58) == 0, "a reset ends all of it");
+}
+END_TEST
+
+START_TEST(the_power_button_wakes_and_an_alarm_that_is_not_enabled_does_not)
+{
+    fall_asleep(0);
+    reset_for(RESET_SLEEP);
+    piix4_pm_rtc_alarm(power);
+    ck_assert_uint_eq(m->st->reset_request, RESET_NONE);
+    piix4_pm_power_button(power);
+    reset_for(RESET_WAKE);
+    ck_assert(!piix4_pm_asleep(power));
+    ck_assert_uint_eq(pm_get(0, 2) & 0x8500, 0x8500);
+    ck_assert_uint_eq(config_get(0, 0, 0x58), 0x33333000);
+    pm_set(0, 2, 0x8000);
+    ck_assert_uint_eq(pm_get(0, 2) & 0x8500, 0x0500);
+}
+END_TEST
+
+START_TEST(an_alarm_that_is_enabled_wakes)
+{
+    fall_asleep(0x400);
+    reset_for(RESET_SLEEP);
+    piix4_pm_rtc_alarm(power);
+    ck_assert(!probe[1].level);
+    reset_for(RESET_WAKE);
+    ck_assert_uint_eq(pm_get(0, 2) & 0x8500, 0x8400);
+    ck_assert_uint_eq(pm_get(2, 2), 0);
+    ck_assert_uint_eq(pm_get(4, 2), 0);
+}
+END_TEST
+
+START_TEST(what_wakes_and_was_there_before_wakes_at_once)
+{
+    new_chipset();
+    ((struct piix4_pm_wiring *)power->wiring)->has_s3 = true;
+    piix4_pm_rtc_alarm(power);
+    pm_set(2, 2, 0x400);
+    pm_set(4, 2, 0x2401);
+    reset_for(RESET_WAKE);
+    ck_assert_uint_eq(pm_get(0, 2) & 0x8500, 0x8400);
+}
+END_TEST
+
 START_TEST(apm_port_switches_acpi_mode)
 {
     new_chipset();
@@ -400,6 +477,10 @@ static void add_board_tests(TCase *tc)
     ADD(an_alarm_of_the_clock_raises_sci_when_enabled);
     ADD(soft_off_ends_the_guest);
     ADD(sleep_types_that_the_tables_do_not_offer_do_nothing);
+    ADD(suspended_to_ram_status_enables_and_the_shadow_have_power);
+    ADD(the_power_button_wakes_and_an_alarm_that_is_not_enabled_does_not);
+    ADD(an_alarm_that_is_enabled_wakes);
+    ADD(what_wakes_and_was_there_before_wakes_at_once);
     ADD(apm_port_switches_acpi_mode);
     ADD(dma_registers_read_back_through_the_flip_flop);
     ADD(debug_exit_port_ends_the_guest_with_a_status);

@@ -719,6 +719,39 @@ START_TEST(rtc_alarm_rings_once_a_day_or_as_its_wildcards_say)
 END_TEST
 
 /* Each time that IRQ8# is asserted for it, and by no other interrupt. */
+/* Reset for a machine that goes to sleep, or wakes. */
+static void reset_rtc_for(struct device *rtc, enum reset_kind kind)
+{
+    m->resetting = kind;
+    rtc_ops.reset(rtc);
+    m->resetting = RESET_NONE;
+}
+
+START_TEST(rtc_keeps_its_alarm_while_the_machine_sleeps_and_says_so_to_firmware)
+{
+    struct device *rtc = new_rtc(1000000000, 0);
+
+    set_cmos(rtc, 0x0f, 0x12);
+    set_cmos(rtc, 1, 0xff), set_cmos(rtc, 3, 0xff), set_cmos(rtc, 5, 0xff);
+    set_cmos(rtc, 11, 0x22);
+    reset_rtc_for(rtc, RESET_SLEEP);
+    ck_assert_uint_eq(cmos(rtc, 0x0e), 0);
+    ck_assert_uint_eq(cmos(rtc, 0x0f), 0xfe);
+    ck_assert_uint_eq(cmos(rtc, 11), 0x22);
+    ck_assert(rtc_ops.deadline(rtc) != VTIME_NEVER);
+    run_to(rtc_ops.deadline(rtc));
+    ck_assert_uint_eq(alarms, 1);
+    reset_rtc_for(rtc, RESET_WAKE);
+    ck_assert_uint_eq(cmos(rtc, 0x0f), 0xfe);
+    ck_assert_uint_eq(cmos(rtc, 11), 0x02);
+    ck_assert_uint_eq(rtc_ops.deadline(rtc), VTIME_NEVER);
+    rtc_forget_sleep(rtc);
+    ck_assert_uint_eq(cmos(rtc, 0x0f), 0);
+    reset_rtc_for(rtc, RESET_SYSTEM);
+    ck_assert_msg(cmos(rtc, 0x0f) == 0, "an ordinary reset leaves the byte alone");
+}
+END_TEST
+
 START_TEST(rtc_tells_of_an_alarm_that_may_wake)
 {
     struct device *rtc = new_rtc(LEAP_EVE, 0);
@@ -1116,6 +1149,7 @@ static void add_timer_tests(TCase *tc)
     ADD(rtc_flags_are_raised_without_interrupts_too);
     ADD(rtc_alarm_rings_once_a_day_or_as_its_wildcards_say);
     ADD(rtc_tells_of_an_alarm_that_may_wake);
+    ADD(rtc_keeps_its_alarm_while_the_machine_sleeps_and_says_so_to_firmware);
     ADD(rtc_periodic_interrupt_has_its_rate);
     ADD(rtc_tells_a_bios_how_much_memory_there_is);
     ADD(rtc_keeps_memory_and_date_across_reset_but_no_enables);

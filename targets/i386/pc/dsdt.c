@@ -548,5 +548,7 @@ void dsdt_body(struct buffer *b, const struct tables_config *config)
     if (config->hpet)
         hpet(b);
     aml_end(b, scope);
+    if (config->s3)
+        sleep_state(b, "_S3", PM_SLP_TYP_S3);
     sleep_state(b, "_S5", 0);
 }

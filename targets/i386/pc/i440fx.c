@@ -12,6 +12,7 @@
 
 #include "base/buffer.h"
 #include "base/bytes.h"
+#include "vm/machine.h"
 
 #define REG_PAM0  0x59u
 #define REG_PAM6  0x5fu
@@ -114,12 +115,19 @@ void i440fx_plug(struct device *dev, struct pci_bus *bus)
     f->reset[REG_SMRAM] = SMRAM_BASE_SEG;
 }
 
+/* A machine that wakes finds the BIOS in its shadow, as on QEMU's board, for there SeaBIOS knows that it has run before. */
 static void i440fx_reset(struct device *dev)
 {
     struct i440fx_wiring *w = dev->wiring;
+    struct i440fx_state *s = dev->state;
+    enum reset_kind kind = dev->machine->resetting;
+    uint8_t pam[REG_PAM6 - REG_PAM0 + 1];
 
-    ((struct i440fx_state *)dev->state)->locked = 0;
+    memcpy(pam, s->config + REG_PAM0, sizeof(pam));
+    s->locked = 0;
     pci_function_reset(&w->pci);
+    if (kind == RESET_SLEEP || kind == RESET_WAKE)
+        memcpy(s->config + REG_PAM0, pam, sizeof(pam));
     w->map_changed(w->map_ctx);
 }
 

@@ -56,6 +56,25 @@ static void board_smi(struct machine *m)
     i386_raise_smi((struct i386_cpu *)(void *)m->cpus[0]);
 }
 
+/* Fits machine.asleep. */
+static bool board_asleep(const struct machine *m)
+{
+    const struct pc *pc = m->board;
+
+    return piix4_pm_asleep(pc->pm);
+}
+
+/* Keyboard and mouse wake a machine that is asleep. Fits ps2_wiring.wakes. */
+static bool touch_wakes(void *ctx)
+{
+    struct pc *pc = ctx;
+
+    if (!piix4_pm_asleep(pc->pm))
+        return false;
+    piix4_pm_power_button(pc->pm);
+    return true;
+}
+
 static void cpu_smi(void *ctx)
 {
     i386_raise_smi(ctx);
@@ -354,7 +373,7 @@ static void connect_lines(struct pc *pc)
                                          .memory_bytes = pc->config.memory_bytes, .cpus = pc->machine->ncpus};
     take_boot_order(pc);
     pc->pm_wiring =
-        (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .map_changed = pm_map_changed, .map_ctx = pc,
+        (struct piix4_pm_wiring){.sci = isa_irq(pc, PM_SCI_IRQ), .has_s3 = pc->config.s3, .map_changed = pm_map_changed, .map_ctx = pc,
                                  .smi = cpu_smi, .smi_ctx = pc->cpu}; /* of the first CPU, as on QEMU's board: firmware
                                                                        * relocates no other's SMBASE */
     pc->i440fx_wiring = (struct i440fx_wiring){.map_changed = map_changed, .map_ctx = pc};
@@ -362,6 +381,8 @@ static void connect_lines(struct pc *pc)
                                          .has_rom = pc->config.vga_bios.data != NULL};
     pc->kbd_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 0};
     pc->mouse_wiring.ready = (struct line){.set = i8042_set_ready, .ctx = pc->i8042, .n = 1};
+    pc->kbd_wiring.wakes = pc->mouse_wiring.wakes = touch_wakes;
+    pc->kbd_wiring.wakes_ctx = pc->mouse_wiring.wakes_ctx = pc;
     pc->i8042_wiring = (struct i8042_wiring){.kbd = pc->kbd, .mouse = pc->mouse, .irq1 = isa_irq(pc, 1),
                                              .irq12 = isa_irq(pc, 12), .a20 = {.set = a20_from_8042, .ctx = pc}};
     pc->glue_wiring = (struct glue_wiring){.a20 = {.set = a20_from_port_92, .ctx = pc}, .fpu_irq = isa_irq(pc, 13),
@@ -550,6 +571,7 @@ static struct tables_config tables_config(const struct pc *pc)
     struct tables_config t = {
         .apic = model->has_apic,
         .hpet = pc->config.hpet,
+        .s3 = pc->config.s3,
         .floppy = pc->has_floppy,
         .tpm = pc->tpm,
         .vga = pc->config.vga != PC_VGA_NONE,
@@ -685,7 +707,8 @@ static void add_uuid(struct pc *pc)
 static void fill_fwcfg(struct pc *pc)
 {
     struct fwcfg_wiring *w = &pc->fwcfg_wiring;
-    static const uint8_t states[6] = {0x80, 0, 0, 0, 0, 0x80}; /* S0 and S5; S5's SLP_TYP is 0 */
+    /* SLP_TYP of S0 to S5, with a flag for those that there are. */
+    const uint8_t states[6] = {0x80, [3] = pc->config.s3 ? 0x80 | PM_SLP_TYP_S3 : 0, [5] = 0x80};
     const uint32_t id = 3; /* ports and DMA */
     const struct machine_parts *parts = pc->config.parts;
     const uint32_t retry = parts && parts->boot_retry_ms > 0 ? (uint32_t)parts->boot_retry_ms : UINT32_MAX; /* never */
@@ -717,13 +740,17 @@ static void fill_fwcfg(struct pc *pc)
 /* ---- reset ---- */
 
 /* The display as a video BIOS leaves it, in mode 3, or in the mode that the kernel asked for. */
-static void video_setup(struct pc *pc, uint8_t *bda)
+static void video_setup(struct pc *pc)
 {
     const struct boot_video *v = &pc->plan.video;
 
     vga_firmware_setup(pc->vga);
     if (v->width)
         vga_set_mode(pc->vga, v->width, v->height, v->bpp);
+}
+
+static void put_video_data(uint8_t *bda)
+{
     bda[0x49] = 3;               /* mode */
     put_le16(bda + 0x4a, 80);  /* columns */
     put_le16(bda + 0x4c, 4096); /* bytes of a page */
@@ -760,12 +787,9 @@ static void set_vectors(struct memory *mem)
     memory_write_bytes(mem, (BIOS_SEGMENT << 4) + BIOS_IGNORE, "\xcf", 1, true); /* iret */
 }
 
-/* What a BIOS would have done, for a guest that comes without one. */
-static void firmware_setup(struct pc *pc)
+/* How a BIOS leaves the chips. */
+static void chips_setup(struct pc *pc)
 {
-    struct memory *mem = &pc->machine->memory;
-    uint8_t bda[0x100] = {0};
-
     for (unsigned n = 0; n < I440FX_SEGMENTS; n++)
         i440fx_set_pam(pc->i440fx, n, n == I440FX_BIOS_SEGMENT ? PAM_READ | PAM_WRITE : PAM_READ);
     for (unsigned n = 0; n < 4; n++)
@@ -787,7 +811,17 @@ static void firmware_setup(struct pc *pc)
         ioapic_ops.write(pc->ioapic, 0, 0x00, 4, 0);
     }
     if (pc->vga)
-        video_setup(pc, bda);
+        video_setup(pc);
+}
+
+/* And what it puts into memory. */
+static void memory_setup(struct pc *pc)
+{
+    struct memory *mem = &pc->machine->memory;
+    uint8_t bda[0x100] = {0};
+
+    if (pc->vga)
+        put_video_data(bda);
     set_vectors(mem);
     /* BIOS data area: COM ports, EBDA segment, equipment, base memory. */
     for (unsigned n = 0; n < pc->config.serial_count; n++)
@@ -810,6 +844,30 @@ static void assign_addresses(struct pc *pc)
     pci_assign(&pc->pci_bus, FIRST_PCI_PORT, FIRST_PCI_MEMORY, VGA_FIRMWARE_LFB, irq);
 }
 
+/* What a BIOS does when the machine wakes (ACPI 6.5, 16.3.2): chips as after a start, memory left alone, and a jump to where
+ * the FACS says. Without such an address (of real mode; that of 64 bits is not looked at) there is nothing to resume. */
+static bool resume(struct pc *pc)
+{
+    uint8_t vector[4] = {0};
+
+    memory_read_bytes(&pc->machine->memory, TABLES_WAKING_VECTOR, vector, sizeof(vector));
+    if (!get_le32(vector) || get_le32(vector) >= 1u << 20)
+        return false;
+    chips_setup(pc);
+    assign_addresses(pc);
+    i386_resume_at(pc->cpu, get_le32(vector));
+    return true;
+}
+
+/* Suspended to RAM, and the user resets it. */
+static void board_reset(struct machine *m)
+{
+    struct pc *pc = m->board;
+
+    if (m->resetting == RESET_SYSTEM && piix4_pm_asleep(pc->pm))
+        rtc_forget_sleep(pc->rtc);
+}
+
 static void board_started(struct machine *m)
 {
     struct pc *pc = m->board;
@@ -818,9 +876,12 @@ static void board_started(struct machine *m)
         apic_set_mode(pc->apics.apics[n], apic_mode_of(nth_cpu(pc, n)->st->apic_base));
     set_a20(pc, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
-    if (has_firmware(&pc->config))
+    for (unsigned n = 0; n < m->ncpus && m->resetting == RESET_SLEEP; n++)
+        i386_power_off(nth_cpu(pc, n));
+    if (has_firmware(&pc->config) || m->resetting == RESET_SLEEP || (m->resetting == RESET_WAKE && resume(pc)))
         return;
-    firmware_setup(pc);
+    chips_setup(pc);
+    memory_setup(pc);
     assign_addresses(pc);
     boot_apply(&pc->plan, &m->memory, pc->cpu);
 }
@@ -1171,10 +1232,12 @@ int pc_create(struct machine **out, const struct pc_config *config, struct error
     m->board = pc;
     m->icount_shift = config->icount_shift;
     m->no_reboot = config->no_reboot;
+    m->board_reset = board_reset;
     m->board_started = board_started;
     m->board_restored = board_restored;
     m->board_destroy = board_destroy;
     m->powerdown = powerdown;
+    m->asleep = board_asleep;
     m->nmi = nmi;
     m->smi = board_smi;
     if (config->schedule.quantum)

@@ -7,15 +7,20 @@
  * TMR_STS is computed from the timer's ticks; only an enabled timer interrupt
  * has a deadline.
  *
- * Of the sleep types only soft-off is there, as the board's tables and the
+ * Of the sleep types soft-off and, if the board has it, suspend to RAM are there, as the board's tables and the
  * firmware's "etc/system-states" say: SLP_EN with another one does what a reserved
  * type does in the chip, nothing. The machine runs on and WAK_STS stays clear.
+ *
+ * Suspended to RAM, SLP_EN stays set in the state (where nobody reads it: it is write-only, and there is nobody). PM1 status and enables
+ * have power. The power button wakes, the clock's alarm if it is enabled, and so does either if it was there before (ACPI 6.5, 4.8.3.1.1);
+ * then WAK_STS is set, and all but the status comes out of reset, as on QEMU's board. What else wakes (keys, the user) looks
+ * like the power button, as there.
  *
  * A write of APMC raises an SMI, if DEVACTB.APMC_EN lets it. The data sheet wants GLBCTL.SMI_EN, too; QEMU's and Bochs's boards do
  * not, and firmware that is made for these (Bochs's own) waits for the SMI without having set it. ACPI mode, which firmware's handler
  * would switch, is switched by the value as well, for those that have no handler.
  *
- * Not modelled: the suspended states, other sources of SMI and EOS (each write is a pulse of its own), device monitors,
+ * Not modelled: the other suspended states, other sources of SMI and EOS (each write is a pulse of its own), device monitors,
  * throttling, SMBus, general purpose I/O (its registers are kept).
  */
 #include "i386/pc/piix4_pm.h"
@@ -37,12 +42,14 @@ enum { PMSTS = 0x00, PMEN = 0x02, PMCNTRL = 0x04, PMTMR = 0x08, GPSTS = 0x0c, GP
 #define STS_TMR    0x0001u
 #define STS_PWRBTN 0x0100u
 #define STS_RTC    0x0400u
+#define STS_WAK    0x8000u
 #define STS_CLEARABLE 0x8d31u
 #define EN_BITS    0x0521u
 #define CNT_SCI_EN 0x0001u
 #define CNT_SLP_EN 0x2000u
 #define CNT_SLP_TYP 0x1c00u
 #define SLP_SOFT_OFF 0u
+#define SLP_TO_RAM   PM_SLP_TYP_S3
 #define DEVACTB3_APMC_EN 0x02u /* bit 25 of DEVACTB */
 #define GLBSTS_APM 0x20u
 
@@ -71,14 +78,19 @@ static uint16_t status(const struct device *dev, uint64_t tick)
     return (uint16_t)(s->sts | (tick >= s->overflow ? STS_TMR : 0));
 }
 
+static bool asleep(const struct piix4_pm_state *s)
+{
+    return s->cnt & CNT_SLP_EN;
+}
+
 static void update_sci(struct device *dev, uint64_t tick)
 {
     const struct piix4_pm_wiring *w = dev->wiring;
     struct piix4_pm_state *s = dev->state;
-    bool awaited = (s->cnt & CNT_SCI_EN) && (s->en & STS_TMR) && tick < s->overflow;
+    bool works = (s->cnt & CNT_SCI_EN) && !asleep(s), awaited = works && (s->en & STS_TMR) && tick < s->overflow;
 
     s->wake = awaited ? clock_time(s->overflow, PM_TIMER_HZ) : VTIME_NEVER;
-    line_set(&w->sci, (s->cnt & CNT_SCI_EN) && (status(dev, tick) & s->en));
+    line_set(&w->sci, works && (status(dev, tick) & s->en));
 }
 
 static void write_status(struct piix4_pm_state *s, uint64_t tick, uint16_t value)
@@ -88,13 +100,33 @@ static void write_status(struct piix4_pm_state *s, uint64_t tick, uint16_t value
         s->overflow = (tick / HALF_WRAP + 1) * HALF_WRAP;
 }
 
-static void write_control(struct device *dev, uint16_t value)
+/* Asleep, or about to be: does anything wake it? */
+static void look_for_wake(struct device *dev)
 {
     struct piix4_pm_state *s = dev->state;
 
+    if (!(s->sts & (STS_PWRBTN | (s->en & STS_RTC))))
+        return;
+    s->sts |= STS_WAK;
+    machine_request_wake(dev->machine);
+}
+
+static void write_control(struct device *dev, uint16_t value)
+{
+    const struct piix4_pm_wiring *w = dev->wiring;
+    struct piix4_pm_state *s = dev->state;
+    unsigned type = (value & CNT_SLP_TYP) >> 10;
+
     s->cnt = value & (CNT_SLP_TYP | CNT_SCI_EN | 0x2u);
-    if ((value & CNT_SLP_EN) && (value & CNT_SLP_TYP) >> 10 == SLP_SOFT_OFF)
+    if (!(value & CNT_SLP_EN))
+        return;
+    if (type == SLP_SOFT_OFF)
         machine_end(dev->machine, GUEST_POWEROFF, 0);
+    if (type == SLP_TO_RAM && w->has_s3) {
+        s->cnt |= CNT_SLP_EN;
+        machine_request_sleep(dev->machine);
+        look_for_wake(dev);
+    }
 }
 
 static uint8_t read_byte(const struct device *dev, unsigned offset, uint64_t tick)
@@ -107,7 +139,7 @@ static uint8_t read_byte(const struct device *dev, unsigned offset, uint64_t tic
     case PMEN:
         return (uint8_t)(s->en >> (8 * (offset & 1u)));
     case PMCNTRL:
-        return (uint8_t)(s->cnt >> (8 * (offset & 1u)));
+        return (uint8_t)((s->cnt & ~CNT_SLP_EN) >> (8 * (offset & 1u)));
     case PMTMR:
     case PMTMR + 2:
         return (uint8_t)((tick & 0xffffffu) >> (8 * (offset & 3u)));
@@ -138,7 +170,7 @@ static void write_bytes(struct device *dev, unsigned offset, unsigned size, uint
             s->en = widen(reg, byte, s->en) & EN_BITS;
             break;
         case PMCNTRL: /* SLP_EN and SLP_TYP are in the same byte */
-            write_control(dev, widen(reg, byte, s->cnt));
+            write_control(dev, widen(reg, byte, s->cnt & (uint16_t)~CNT_SLP_EN));
             break;
         case PMTMR:
         case PMTMR + 2:
@@ -232,7 +264,15 @@ static void happens(struct device *dev, uint16_t what)
     struct piix4_pm_state *s = dev->state;
 
     s->sts |= what;
-    update_sci(dev, ticks_now(dev));
+    if (asleep(s))
+        look_for_wake(dev);
+    else
+        update_sci(dev, ticks_now(dev));
+}
+
+bool piix4_pm_asleep(const struct device *dev)
+{
+    return asleep(dev->state);
 }
 
 void piix4_pm_power_button(struct device *dev)
@@ -276,8 +316,16 @@ static void pm_reset(struct device *dev)
     struct piix4_pm_wiring *w = dev->wiring;
     struct piix4_pm_state *s = dev->state;
     uint64_t tick = ticks_now(dev);
+    enum reset_kind kind = dev->machine->resetting;
+    struct piix4_pm_state was = *s;
 
     memset(s, 0, sizeof(*s));
+    if (kind == RESET_SLEEP || kind == RESET_WAKE)
+        s->sts = was.sts;
+    if (kind == RESET_SLEEP) {
+        s->en = was.en;
+        s->cnt = was.cnt;
+    }
     pci_function_reset(&w->pci);
     s->overflow = (tick / HALF_WRAP + 1) * HALF_WRAP;
     update_sci(dev, tick);

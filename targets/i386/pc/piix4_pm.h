@@ -10,6 +10,8 @@
 #define PM_DEFAULT_BASE 0x600u
 #define PM_SCI_IRQ 9u
 #define PM_APM_PORT 0xb2u
+/* SLP_TYP of suspend to RAM (soft-off's is 0). */
+#define PM_SLP_TYP_S3 1u
 /* Values at that port that switch ACPI mode on and off. */
 #define PM_ACPI_ENABLE  0xf1u
 #define PM_ACPI_DISABLE 0xf0u
@@ -17,6 +19,7 @@
 struct piix4_pm_wiring {
     struct pci_function pci;
     struct line sci;
+    bool has_s3; /* the board can be suspended to RAM */
     /* SMI#: a pulse. */
     void (*smi)(void *ctx);
     void *smi_ctx;
@@ -35,7 +38,10 @@ void piix4_pm_plug(struct device *dev, struct pci_bus *bus);
 uint16_t piix4_pm_base(const struct device *dev);
 /* As a BIOS leaves it: at PM_DEFAULT_BASE, in ACPI mode. */
 void piix4_pm_firmware_setup(struct device *dev);
+/* It wakes a machine that is asleep. */
 void piix4_pm_power_button(struct device *dev);
+/* Is the machine suspended to RAM, or about to be, or about to wake? */
+bool piix4_pm_asleep(const struct device *dev);
 /* The clock asserts IRQ8# for an alarm. */
 void piix4_pm_rtc_alarm(struct device *dev);
 

@@ -12,6 +12,9 @@
 
 struct ps2_wiring {
     struct line ready; /* the device has a byte for the host */
+    /* It is touched. True: that only woke the machine, and nobody hears of it. NULL: the machine never sleeps. */
+    bool (*wakes)(void *ctx);
+    void *wakes_ctx;
 };
 
 #define PS2_QUEUE 32u

@@ -413,8 +413,11 @@ static void kbd_expire(struct device *dev, vtime_t now)
 
 static void kbd_input(struct device *dev, const struct event *e)
 {
+    const struct ps2_wiring *w = dev->wiring;
     struct ps2kbd_state *s = dev->state;
 
+    if (w->wakes && w->wakes(w->wakes_ctx))
+        return;
     for (uint32_t i = 0; i + 2 <= e->len && s->word_count < WORDS; i += 2) {
         s->words[(s->word_head + s->word_count) % WORDS] = (uint16_t)(e->data[i] | e->data[i + 1] << 8);
         s->word_count++;

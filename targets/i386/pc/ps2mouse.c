@@ -264,8 +264,11 @@ static int16_t get_i16(const uint8_t *p)
 
 static void mouse_input(struct device *dev, const struct event *e)
 {
+    const struct ps2_wiring *w = dev->wiring;
     struct ps2mouse_state *s = dev->state;
 
+    if (w->wakes && w->wakes(w->wakes_ctx))
+        return;
     for (uint32_t i = 0; i + RECORD_BYTES <= e->len; i += RECORD_BYTES) {
         const uint8_t *r = e->data + i;
 

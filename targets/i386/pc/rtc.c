@@ -28,7 +28,7 @@
 
 enum {
     SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY, MONTH, YEAR,
-    REG_A, REG_B, REG_C, REG_D, CENTURY = 0x32, BOOT_THIRD = 0x38, BOOT_FIRST = 0x3d, CPU_COUNT = 0x5f,
+    REG_A, REG_B, REG_C, REG_D, SHUTDOWN = 0x0f, CENTURY = 0x32, BOOT_THIRD = 0x38, BOOT_FIRST = 0x3d, CPU_COUNT = 0x5f,
 };
 
 #define A_UIP  0x80u
@@ -45,6 +45,7 @@ enum {
 #define C_AF   0x20u
 #define C_UF   0x10u
 #define D_VRT  0x80u
+#define SHUTDOWN_RESUME 0xfeu /* what a BIOS finds in the shutdown byte when it is to resume from RAM (SeaBIOS, OVMF) */
 
 #define UPDATE_NS 2228000u
 #define CRYSTAL_HZ 32768u
@@ -543,11 +544,24 @@ static void store_boot_order(struct rtc_state *s, const char *letters)
     s->cmos[BOOT_THIRD] = (uint8_t)(kinds[2] << 4);
 }
 
+void rtc_forget_sleep(struct device *dev)
+{
+    struct rtc_state *s = dev->state;
+
+    s->cmos[SHUTDOWN] = 0;
+}
+
+/* The battery keeps the alarm going while the machine sleeps. */
 static void rtc_reset(struct device *dev)
 {
     const struct rtc_wiring *w = dev->wiring;
     struct rtc_state *s = dev->state;
+    enum reset_kind kind = dev->machine->resetting;
 
+    if (kind == RESET_SLEEP || kind == RESET_WAKE)
+        s->cmos[SHUTDOWN] = SHUTDOWN_RESUME;
+    if (kind == RESET_SLEEP)
+        return;
     if (*w->boot_order)
         store_boot_order(s, !s->cmos[REG_A] && *w->boot_once ? w->boot_once : w->boot_order);
     if (s->cmos[REG_A] == 0) { /* never powered before */

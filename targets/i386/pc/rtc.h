@@ -19,6 +19,9 @@ struct rtc_wiring {
 /* The bits of the equipment byte, in CMOS and in a BIOS's data, that tell of floppy drives. */
 unsigned rtc_floppy_equipment(const struct rtc_wiring *w);
 
+/* A machine that slept starts anew instead of resuming: its firmware is to find nothing of it. */
+void rtc_forget_sleep(struct device *dev);
+
 /* Range 0: ports 70h-71h (72h-73h the upper bank). */
 extern const struct device_ops rtc_ops;
 

@@ -8,7 +8,7 @@
  * PIRQC-D on IRQ 11, both level-triggered; SCI on IRQ 9; ACPI mode already on. With firmware ACPI mode
  * is switched on by the APM port, and the registers are where the firmware has put them.
  *
- * Not described: sleep states other than soft-off, thermal zones, hot-plug.
+ * Not described: sleep states other than soft-off and suspend to RAM, thermal zones, hot-plug.
  */
 #include "i386/pc/tables.h"
 
@@ -26,6 +26,7 @@
 
 #define FADT_BYTES 244u
 #define FACS_BYTES 64u
+#define FACS_WAKING_VECTOR 12u
 #define RSDP_BYTES  20u
 #define TPM_LOG_BYTES   65536u
 #define TPM_CRB_CONTROL 0x40u
@@ -427,6 +428,7 @@ uint32_t tables_build(struct buffer *b, const struct tables_config *config)
     uint32_t mp, rsdt, xsdt;
 
     buffer_append_le(b, 0, 64); /* RSDP and MP pointer come first, at 16-byte boundaries, once the rest is known */
+    CHECK(TABLES_BASE + b->len + FACS_WAKING_VECTOR == TABLES_WAKING_VECTOR);
     rsdt = build_acpi(&w, config, &xsdt);
     build_rsdp_2(b->data, rsdt, xsdt);
     if (config->apic) {

@@ -14,10 +14,13 @@
 #define TABLES_BASE 0xf0000u
 #define TABLES_MAX  0xff00u
 #define TABLES_RSDP_BYTES 36u /* at TABLES_BASE */
+/* Where the FACS has the waking vector, without firmware. */
+#define TABLES_WAKING_VECTOR (TABLES_BASE + 64u + 12u)
 
 struct tables_config {
     bool apic;            /* a local APIC and an I/O APIC are there */
     bool hpet;
+    bool s3;              /* it can be suspended to RAM */
     bool floppy;          /* the controller is there */
     bool vga;
     struct tpm_description tpm;
