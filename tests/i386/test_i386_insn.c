@@ -546,6 +546,73 @@ START_TEST(a_branch_behind_fcomi_is_on_what_fcomi_found)
 }
 END_TEST
 
+/* What SDM 2A and 2B say in pseudo-code of AX and flags; `op`: its byte. */
+static void adjust_as_the_manual_says(uint8_t op, uint16_t *ax, uint32_t *flags)
+{
+    uint8_t al = (uint8_t)*ax, ah = (uint8_t)(*ax >> 8);
+    bool carry = *flags & FLAG_C, low = (al & 15) > 9 || (*flags & FLAG_A);
+    bool subtracts = op & 8, high = al > 0x99 || carry, borrows = subtracts ? al < 6 : al > 0xff - 6;
+    uint8_t by = (uint8_t)(low ? 6 : 0);
+
+    if (op & 0x10) { /* AAA, AAS: on AX, and the upper half of AL goes */
+        *ax = (uint16_t)(!low ? *ax : subtracts ? *ax - 0x106 : *ax + 0x106) & 0xff0f;
+        *flags = low ? FLAG_C | FLAG_A : 0;
+        return;
+    }
+    by = (uint8_t)(by + (high ? 0x60 : 0));
+    al = (uint8_t)(subtracts ? al - by : al + by);
+    *ax = (uint16_t)(ah << 8 | al);
+    *flags = (low ? FLAG_A : 0u) | (high || (subtracts && low && borrows) ? FLAG_C : 0u) | (al & 0x80 ? FLAG_S : 0u) |
+             (al ? 0u : FLAG_Z) | (__builtin_parity(al) ? 0u : FLAG_P);
+}
+
+START_TEST(decimal_adjustment_is_the_manuals_for_every_al_and_carry)
+{
+    static const uint8_t ops[] = {0x27, 0x2f, 0x37, 0x3f}; /* daa, das, aaa, aas */
+    const uint32_t defined = _i < 2 ? FLAG_C | FLAG_A | FLAG_S | FLAG_Z | FLAG_P : FLAG_C | FLAG_A;
+
+    const uint8_t code[] = {ops[_i], 0x9c, 0x5b}; /* ...; pushfd; pop ebx */
+
+    poke(b, KCODE, code, sizeof code);
+    for (unsigned n = 0; n < 0x400; n++) {
+        uint32_t flags = (n & 0x100 ? FLAG_C : 0u) | (n & 0x200 ? FLAG_A : 0u);
+        uint16_t ax = (uint16_t)(0x4000 | (n & 0xff));
+
+        s->rip = KCODE;
+        s->gpr[EAX] = 0x12340000u | ax;
+        s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = flags};
+        adjust_as_the_manual_says(ops[_i], &ax, &flags);
+        steps(b, 3);
+        ck_assert_msg(s->gpr[EAX] == (0x12340000u | ax), "%02x of %03x: %08x, not %04x", ops[_i], n, (unsigned)s->gpr[EAX], ax);
+        ck_assert_msg((s->gpr[EBX] & defined) == flags, "%02x of %03x: flags %03x, not %03x", ops[_i], n,
+                      (unsigned)(s->gpr[EBX] & defined), flags);
+    }
+}
+END_TEST
+
+/* Values that other test suites know of processors: DAS of 0 with AF borrows, and then has CF; AAD and AAM with other bases. */
+START_TEST(some_adjustments_are_known)
+{
+    CODE(b, 0x2f, 0x9c, 0x5b, 0xd5, 0x0a, 0xd4, 0x0a, 0xd5, 0x10, 0xd4, 0x10); /* das; pushfd; pop ebx; aad, aam; aad 16, aam 16 */
+    s->gpr[EAX] = 0;
+    s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = FLAG_A};
+    steps(b, 3);
+    EQ(s->gpr[EAX], 0xfa);
+    EQ(s->gpr[EBX] & 0xff, 0x97);
+    s->gpr[EAX] = 0x12345678;
+    steps(b, 1);
+    EQ(s->gpr[EAX], 0x123400d4);
+    s->gpr[EAX] = 0x76543210;
+    steps(b, 1);
+    EQ(s->gpr[EAX], 0x76540106);
+    s->gpr[EAX] = 0x0b07;
+    steps(b, 1);
+    EQ(s->gpr[EAX], 0xb7);
+    steps(b, 1);
+    EQ(s->gpr[EAX], 0x0b07);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 instructions");
@@ -581,6 +648,8 @@ Suite *test_suite(void)
     tcase_add_test(t, a_far_return_releases_what_it_says_in_real_mode);
     tcase_add_test(t, loops_count_in_the_address_size);
     tcase_add_test(t, a_branch_behind_fcomi_is_on_what_fcomi_found);
+    tcase_add_loop_test(t, decimal_adjustment_is_the_manuals_for_every_al_and_carry, 0, 4);
+    tcase_add_test(t, some_adjustments_are_known);
     suite_add_tcase(suite, t);
     return suite;
 }
