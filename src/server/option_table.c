@@ -79,16 +79,24 @@ static int check_accelerator(const char *option, const char *list, struct error 
                      option, list);
 }
 
-/* Of properties that QEMU sets so, that of the slots for virtio. Off is what is so anyway. */
+/* Of properties that QEMU sets so, that of the slots for virtio, and those by which libvirt takes sleep states away (of which
+ * there is no S4). */
 TAKER(take_global)
 {
-    static const char property[] = "virtio-mmio.force-legacy=";
-    const size_t n = sizeof(property) - 1;
-    bool on = !strncmp(arg, property, n) && (!strcmp(arg + n, "on") || !strcmp(arg + n, "true"));
+    static const char *const properties[] = {"virtio-mmio.force-legacy=", "PIIX4_PM.disable_s3=", "PIIX4_PM.disable_s4="};
+    static const char *const words[] = {"off", "false", "0", "on", "true", "1"};
+    unsigned p = 0, w = 0;
 
-    if (!on && (strncmp(arg, property, n) != 0 || (strcmp(arg + n, "off") != 0 && strcmp(arg + n, "false") != 0)))
+    while (p < ARRAY_LEN(properties) && strncmp(arg, properties[p], strlen(properties[p])) != 0)
+        p++;
+    while (p < ARRAY_LEN(properties) && w < ARRAY_LEN(words) && strcmp(arg + strlen(properties[p]), words[w]) != 0)
+        w++;
+    if (p == ARRAY_LEN(properties) || w == ARRAY_LEN(words) || (p == 2 && w < 3))
         return take_none(o, row, arg, err);
-    o->drives.old_mmio = on;
+    if (p == 0)
+        o->drives.old_mmio = w >= 3;
+    if (p == 1)
+        o->no_s3 = w >= 3;
     return 0;
 }
 
@@ -1098,7 +1106,7 @@ const struct option_foreign option_foreign[] = {
     {"D", "there is no log of instructions: gdb can go back to any of them"},
     {"trace", "there is no log of events: gdb can go back to any of them (monitor info replay)"},
     {"plugin", "there are no plugins"},
-    {"global", "there is virtio-mmio.force-legacy=on|off"},
+    {"global", "there are virtio-mmio.force-legacy=on|off and PIIX4_PM.disable_s3=0|1"},
     {"acpitable", "tables cannot be added"},
     {"watchdog", "write --device i6300esb or --device ib700"},
     {"fw_cfg", "files cannot be added to fw_cfg"},

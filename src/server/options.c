@@ -92,6 +92,7 @@ static int settle_pc(struct options *o, struct error *err)
         return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
     if (o->append && !o->replay && !options_file(o, IMAGE_KERNEL))
         return error_set(err, -EINVAL, "--append: these words are for a kernel, and there is no --kernel");
+    o->s3 = o->s3 && !o->no_s3;
     if (!o->vga || (!strcmp(o->vga, "std") && !o->replay))
         o->vga = "std,edid=on";
     return 0;

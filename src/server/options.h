@@ -78,6 +78,7 @@ struct options {
     bool its;                   /* virt with version 3: messages of PCI functions become LPIs */
     bool hpet;                  /* pc: the event timers are there */
     bool s3;                    /* pc: it can be suspended to RAM */
+    bool no_s3;                 /* and --global says that it cannot */
     bool smbios_64;             /* pc: an entry point of SMBIOS 3.0 */
     const char *uuid;           /* pc: of the system; NULL: zeros */
     const char *smbios[OPTIONS_MAX_SMBIOS]; /* pc: as given */

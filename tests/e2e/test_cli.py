@@ -151,7 +151,8 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
 
 def claim_what_qemu_is_told_needlessly_is_taken():
     words = ("-display none -monitor none -net none -parallel none -accel tcg -accel kvm:tcg -accel tcg,thread=single -no-shutdown "
-             "-no-user-config -nographic -name x -m size=64M -smp 1,maxcpus=1,dies=1 -global virtio-mmio.force-legacy=false").split()
+             "-no-user-config -nographic -name x -m size=64M -smp 1,maxcpus=1,dies=1 -global virtio-mmio.force-legacy=false "
+             "-global PIIX4_PM.disable_s3=1 -global PIIX4_PM.disable_s4=1").split()
     guest = harness.build_guest("movb $7, %al\noutb %al, $0xf4\n1: jmp 1b", "ends")
     for machine in ("pc", "pc-i440fx-7.2", "pc,accel=tcg", "pc-i440fx-7.2,accel=kvm:tcg,hpet=off"):
         status, text = run("--run", "--listen", "none", "--serial", "none", "-machine", machine, *words, guest)

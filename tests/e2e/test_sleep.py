@@ -176,7 +176,7 @@ def claim_without_a_waking_vector_it_starts_anew():
 
 
 def claim_a_board_without_it_goes_on():
-    for options, there in ((), True), (("--machine", "pc,s3=off"), False):
+    for options, there in ((), True), (("--machine", "pc,s3=off"), False), (("-global", "PIIX4_PM.disable_s3=1"), False):
         with Server(*options, guest=guest()) as s:
             rsp = s.client()
             tables = rsp.memory(0xf0000, 0x4000)
