@@ -79,25 +79,32 @@ static int check_accelerator(const char *option, const char *list, struct error 
                      option, list);
 }
 
+/* A switch in the words of QEMU's properties. False: it is none of them. */
+static bool is_switch(const char *word, bool *value)
+{
+    *value = !strcmp(word, "on") || !strcmp(word, "true") || !strcmp(word, "1");
+    return *value || !strcmp(word, "off") || !strcmp(word, "false") || !strcmp(word, "0");
+}
+
 /* Of properties that QEMU sets so, that of the slots for virtio, and those by which libvirt takes sleep states away (of which
  * there is no S4). */
 TAKER(take_global)
 {
-    static const char *const properties[] = {"virtio-mmio.force-legacy=", "PIIX4_PM.disable_s3=", "PIIX4_PM.disable_s4="};
-    static const char *const words[] = {"off", "false", "0", "on", "true", "1"};
-    unsigned p = 0, w = 0;
+    bool no_s4 = true;
+    const struct {
+        const char *name;
+        bool *value;
+    } properties[] = {
+        {"virtio-mmio.force-legacy=", &o->drives.old_mmio}, {"PIIX4_PM.disable_s3=", &o->no_s3}, {"PIIX4_PM.disable_s4=", &no_s4},
+    };
 
-    while (p < ARRAY_LEN(properties) && strncmp(arg, properties[p], strlen(properties[p])) != 0)
-        p++;
-    while (p < ARRAY_LEN(properties) && w < ARRAY_LEN(words) && strcmp(arg + strlen(properties[p]), words[w]) != 0)
-        w++;
-    if (p == ARRAY_LEN(properties) || w == ARRAY_LEN(words) || (p == 2 && w < 3))
-        return take_none(o, row, arg, err);
-    if (p == 0)
-        o->drives.old_mmio = w >= 3;
-    if (p == 1)
-        o->no_s3 = w >= 3;
-    return 0;
+    for (unsigned i = 0; i < ARRAY_LEN(properties); i++) {
+        size_t len = strlen(properties[i].name);
+
+        if (!strncmp(arg, properties[i].name, len) && is_switch(arg + len, properties[i].value) && no_s4)
+            return 0;
+    }
+    return take_none(o, row, arg, err);
 }
 
 TAKER(take_accel)
@@ -1031,8 +1038,8 @@ const struct option_row option_table[] = {
     {"no-shutdown", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"no-user-config", NULL, NULL, SECTION_GUEST, 0, take_nothing, 0, NULL},
     {"accel", NULL, "tcg", SECTION_GUEST, 0, take_accel, 0, NULL},
-    {"global", NULL, "virtio-mmio.force-legacy=on", SECTION_GUEST, MACHINE, take_global, 0,
-     "virt: virtio devices in slots (--device virtio-...-device) have the registers of version 1, for drivers of before virtio 1.0"},
+    {"global", NULL, "PROPERTY=on|off", SECTION_GUEST, MACHINE, take_global, 0,
+     "virtio-mmio.force-legacy (virt: virtio devices in slots, --device virtio-...-device, have the registers of version 1, for drivers of before virtio 1.0) or PIIX4_PM.disable_s3 (pc: as s3=off)"},
     {"display", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"monitor", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},
     {"net", NULL, "none", SECTION_GUEST, 0, take_none, 0, NULL},

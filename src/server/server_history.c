@@ -460,20 +460,22 @@ static void note_page(void *ctx, uint64_t global)
     page_set_add(ctx, global);
 }
 
-/* Bytes that differ, as ranges: without a limit as many as there may be of memory. `pages`: all others are the same. */
+/* Bytes that differ, as ranges: without a limit as many as there may be of memory. `pages`, by their global numbers: all others
+ * are the same. */
 static bool diff_memory(struct asked *a, const struct machine *x, const struct machine *y, const uint64_t *pages, size_t npages,
                         uint64_t left)
 {
-    uint64_t from = UINT64_MAX, to = 0, first = x->memory.pages.first;
+    uint64_t from = UINT64_MAX, to = 0;
 
     left = a->limit ? left : DIFF_RANGES;
     for (size_t i = 0; i < npages; i++) {
-        uint64_t page = pages[i] - first;
+        uint64_t page = pages[i] - x->memory.pages.first; /* of memory, if it is less than its count */
+        const uint8_t *p, *q;
 
-        if (pages[i] < first || page >= x->memory.pages.count)
+        if (page >= x->memory.pages.count)
             continue;
-        const uint8_t *p = memory_page(&x->memory, (uint32_t)page), *q = memory_page(&y->memory, (uint32_t)page);
-
+        p = memory_page(&x->memory, (uint32_t)page);
+        q = memory_page(&y->memory, (uint32_t)page);
         if (!memcmp(p, q, PAGE_SIZE))
             continue;
         for (uint64_t b = 0; b < PAGE_SIZE; b++) {

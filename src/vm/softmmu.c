@@ -569,7 +569,7 @@ static bool free_to_write(const struct ucpu *c, const struct tlb_info *t, unsign
 /* Where in host memory an access to a page under traps, or a write to a page table, may be made at once, because no trap
  * has these bytes, no translation depends on them, and nobody else has to hear of it; what was touched is noted. NULL: it
  * goes the long way. */
-static uint8_t *beside_traps(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
+static uint8_t *at_once(struct ucpu *c, unsigned mode, uint64_t va, unsigned size, enum access access)
 {
     const struct tlb_info *t = &tlb_table(c, mode)->infos[tlb_index(c->exec->shared, va)];
     unsigned offset = (unsigned)(va & ~PAGE_MASK);
@@ -593,12 +593,12 @@ static uint8_t *beside_traps(struct ucpu *c, unsigned mode, uint64_t va, unsigne
 /* Inline access is not allowed. */
 static __attribute__((noinline)) bool load_parts(struct ucpu *c, unsigned mode, uint64_t va, void *buf, unsigned size)
 {
-    const uint8_t *beside = beside_traps(c, mode, va, size, ACCESS_READ);
+    const uint8_t *host = at_once(c, mode, va, size, ACCESS_READ);
     struct access_part parts[2];
     unsigned n, done = 0;
 
-    if (beside) {
-        copy_bytes(buf, beside, size);
+    if (host) {
+        copy_bytes(buf, host, size);
         return true;
     }
     n = find_parts(c, mode, va, size, ACCESS_READ, parts);
@@ -688,10 +688,10 @@ bool ucpu_store_mode(struct ucpu *c, unsigned mode, uint64_t va, const void *buf
 {
     const struct tlb_entry *e = &tlb_table(c, mode)->entries[tlb_index(c->exec->shared, va)];
     struct planned_store plan;
-    uint8_t *beside = e->write == ((va + size - 1) & PAGE_MASK) ? NULL : beside_traps(c, mode, va, size, ACCESS_WRITE);
+    uint8_t *host = e->write == ((va + size - 1) & PAGE_MASK) ? NULL : at_once(c, mode, va, size, ACCESS_WRITE);
 
-    if (beside) {
-        copy_bytes(beside, buf, size);
+    if (host) {
+        copy_bytes(host, buf, size);
         return true;
     }
     if (e->write == ((va + size - 1) & PAGE_MASK) ||

@@ -51,6 +51,18 @@ clang_alone_suffices() {
     [ "$(compiler)" = clang ] && CC="clang -m32" && [ "$(compiler)" = "clang -m32" ]
 }
 
+a_compiler_of_several_words_is_not_missing() {
+    mkdir "$tmp/words"
+    printf '#!/bin/sh\n' >"$tmp/words/ccache"
+    chmod +x "$tmp/words/ccache"
+    # shellcheck disable=SC1090
+    . "$setup"
+    PATH=$tmp/words:/usr/bin:/bin
+    CC="ccache cc-of-nowhere"
+    need_build_tools
+    case " $missing " in *" gcc "*) return 1 ;; esac
+}
+
 what_fails_is_shown_with_its_status() {
     mkdir -p "$tmp/t/src" "$tmp/t/targets"
     top=$tmp/t
@@ -63,7 +75,7 @@ what_fails_is_shown_with_its_status() {
 }
 
 for name in a_tree_whose_path_has_a_space_is_built_by_another_name an_ordinary_path_stays clang_alone_suffices \
-    what_fails_is_shown_with_its_status; do
+    a_compiler_of_several_words_is_not_missing what_fails_is_shown_with_its_status; do
     claim "$name" "$name"
 done
 echo "$passed passed, $failed failed"

@@ -876,9 +876,12 @@ static void board_started(struct machine *m)
         apic_set_mode(pc->apics.apics[n], apic_mode_of(nth_cpu(pc, n)->st->apic_base));
     set_a20(pc, true); /* as the chips that drive it came out of their reset */
     pc_update_map(pc);
-    for (unsigned n = 0; n < m->ncpus && m->resetting == RESET_SLEEP; n++)
-        i386_power_off(nth_cpu(pc, n));
-    if (has_firmware(&pc->config) || m->resetting == RESET_SLEEP || (m->resetting == RESET_WAKE && resume(pc)))
+    if (m->resetting == RESET_SLEEP) {
+        for (unsigned n = 0; n < m->ncpus; n++)
+            i386_power_off(nth_cpu(pc, n));
+        return;
+    }
+    if (has_firmware(&pc->config) || (m->resetting == RESET_WAKE && resume(pc)))
         return;
     chips_setup(pc);
     memory_setup(pc);
