@@ -329,13 +329,16 @@ void block_found_by_jumps(struct exec_shared *sh, struct block *b)
     struct jump_place *other = jump_place(sh, b->key.pc, b->key.mode, b->alone, 1);
     bool taken = first->block && first->key.pc != b->key.pc;
 
-    /* A PC is looked for in the first place, and then in the other: it is never in both. */
-    if (taken && other->block && other->key.pc != b->key.pc)
-        *other = *first;
-    else if (taken)
+    /* A PC is looked for in the first place, and then in the other: it is never in both. (One that is in its other place already
+     * is not moved back: two that are run in turns would lose theirs to it, which nobody runs.) */
+    if (taken && other->block && other->key.pc != b->key.pc) {
+        if (jump_place(sh, first->key.pc, first->key.mode, first->block->alone, 0) == first)
+            *other = *first;
+    } else if (taken) {
         first = other;
-    else if (other->block && other->key.pc == b->key.pc)
+    } else if (other->block && other->key.pc == b->key.pc) {
         *other = (struct jump_place){.block = NULL};
+    }
     *first = (struct jump_place){.entry = b->entry, .key = b->key, .addend = b->addend, .block = b};
 }
 

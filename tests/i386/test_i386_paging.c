@@ -240,6 +240,27 @@ START_TEST(functions_that_are_called_in_turn_are_both_found)
 }
 END_TEST
 
+/* Nor if a third one, which is called no more, was in one of their places before. */
+START_TEST(a_function_that_is_called_no_more_keeps_no_place)
+{
+    struct ucpu_stats before, after;
+
+    with_jit(&b->c->u);
+    CODE(b, 0xff, 0xd0, 0xff, 0xd6, 0xff, 0xd7, 0xeb, 0xfa); /* call *%eax; call *%esi; call *%edi; jmp to the second */
+    s->gpr[EAX] = 0x20010;
+    s->gpr[ESI] = 0x40017;
+    s->gpr[EDI] = 0x30011;
+    poke16(b, s->gpr[EAX], 0x90c3); /* ret */
+    poke16(b, s->gpr[ESI], 0x90c3);
+    poke16(b, s->gpr[EDI], 0x90c3);
+    steps(b, 1000);
+    ucpu_stats(&b->c->u, &before);
+    steps(b, 1000);
+    ucpu_stats(&b->c->u, &after);
+    ck_assert_uint_le(after.jump_misses - before.jump_misses, 10);
+}
+END_TEST
+
 /* The loads are near each other, so that compiled code looks into the TLB once; and the store to the page's entry is made in mid-block. */
 START_TEST(a_page_that_goes_between_two_accesses_to_it_faults)
 {
@@ -476,6 +497,7 @@ Suite *test_suite(void)
     ADD(no_execute_pages_fault_on_fetch_only);
     ADD(code_in_a_page_that_was_read_before_follows_its_table);
     ADD(functions_that_are_called_in_turn_are_both_found);
+    ADD(a_function_that_is_called_no_more_keeps_no_place);
     ADD(a_page_that_goes_between_two_accesses_to_it_faults);
     ADD(code_whose_own_page_is_mapped_elsewhere_goes_on_there);
     tcase_add_loop_test(tc, cached_translations_follow_every_change_of_their_tables, 0, 2);
