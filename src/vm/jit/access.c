@@ -255,12 +255,21 @@ static unsigned place_for_store(struct jit *j, const struct uop *u, unsigned bit
     return place_def(j, &p);
 }
 
+static bool is_temporary(const struct jit *j, unsigned offset)
+{
+    const struct frontend *fe = j->c->fe;
+
+    return offset >= fe->temporaries && offset < fe->temporaries + fe->temporaries_len;
+}
+
 static void load(struct jit *j, const struct uop *u, unsigned bits, unsigned to_bits, enum extend extend,
                  enum address_form form, bool rw)
 {
     unsigned home = home_of(j, is_64(form)), to = RAX, place = 0;
     struct slow *s;
 
+    if (to_bits < 32 && is_temporary(j, u->d))
+        to_bits = home; /* nobody reads its bits above */
     emit_address(j, u, form);
     if (to_bits >= 32 && !(pops(form) && u->a == u->d))
         to = operand_reserve(j, u->d, to_bits);

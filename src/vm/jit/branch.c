@@ -306,6 +306,10 @@ static void compare_and_go(struct jit *j, const struct uop *u, struct comparison
         a = operand_use(j, u->a, o.bits, home);
         if (!o.immediate)
             b = operand_use(j, u->b, o.bits, home);
+    } else { /* (registers for the flags are not taken from them) */
+        operand_hold(j, u->a, o.bits, home);
+        if (!o.immediate)
+            operand_hold(j, u->b, o.bits, home);
     }
     if (o.bits >= 32 && !o.immediate && o.op == ALU_AND && u->a == u->b) { /* it is tested, and has its result already */
         flags_note_operand_imm(j, 0);

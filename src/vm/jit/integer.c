@@ -46,6 +46,10 @@ static void binary_small(struct jit *j, const struct uop *u, const struct binary
     struct code *e = &j->code;
     unsigned a = RAX, b = RCX;
 
+    /* (Registers for the flags are not taken from what is wanted here.) */
+    operand_hold(j, u->a, o->bits, j->home);
+    if (!o->immediate)
+        operand_hold(j, u->b, o->bits, j->home);
     if (o->flags != NO_FLAGS) {
         if (o->flags == FLAGS_LOGIC)
             flags_note_operand_imm(j, 0);
@@ -326,25 +330,45 @@ static void emit_unary(struct jit *j, const struct uop *u, unsigned bits, bool w
 /* ---- shifts ---- */
 
 /* By a constant, noting flags: the operand noted is the value one place short. */
+static void shift_small_flags(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
+{
+    struct code *e = &j->code;
+    unsigned zx = bits == 8 ? X_MOVZX8 : X_MOVZX16, home = home_of(j, wide);
+
+    operand_get(j, RAX, u->a, bits, home);
+    if (op == SHIFT_SAR)
+        x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
+    if (u->imm > 1)
+        x_shift_imm(e, 32, op, RAX, u->imm - 1);
+    x_rr(e, 32, zx, RCX, RAX);
+    x_shift_imm(e, 32, op, RAX, 1);
+    x_rr(e, 32, zx, RAX, RAX);
+    flags_note(j, op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR, bits, RAX, RCX);
+    operand_put(j, u->d, bits, home, RAX);
+}
+
 static void emit_shift_flags(struct jit *j, const struct uop *u, unsigned bits, bool wide, enum shift op)
 {
     struct code *e = &j->code;
-    unsigned zx = bits == 8 ? X_MOVZX8 : X_MOVZX16, width = bits == 64 ? 64 : 32, home = home_of(j, wide);
+    unsigned a, d;
 
-    operand_get(j, RAX, u->a, bits, home);
-    if (op == SHIFT_SAR && bits < 32)
-        x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
-    if (u->imm > 1)
-        x_shift_imm(e, width, op, RAX, u->imm - 1);
-    if (bits < 32)
-        x_rr(e, 32, zx, RCX, RAX);
-    else
-        x_mov(e, width, RCX, RAX);
-    x_shift_imm(e, width, op, RAX, 1);
-    if (bits < 32)
-        x_rr(e, 32, zx, RAX, RAX);
-    flags_note(j, op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR, bits, RAX, RCX);
-    operand_put(j, u->d, wide ? 64 : bits, home, RAX);
+    if (bits < 32) {
+        shift_small_flags(j, u, bits, wide, op);
+        return;
+    }
+    a = operand_use(j, u->a, bits, home_of(j, wide));
+    if (u->imm > 1) {
+        unsigned short_of = flags_note_operand_def(j);
+
+        x_mov(e, bits, short_of, a);
+        x_shift_imm(e, bits, op, short_of, u->imm - 1);
+    } else {
+        flags_note_operand(j, bits, u->a, a);
+    }
+    d = operand_def(j, u->d, wide ? 64 : 32);
+    x_mov(e, bits, d, a);
+    x_shift_imm(e, bits, op, d, u->imm);
+    flags_note_result_shared(j, op == SHIFT_SHL ? FLAGS_SHL : FLAGS_SHR, bits, d);
 }
 
 /* The low `bits` bits of a register, zero-extended. */
@@ -597,9 +621,16 @@ static void emit_move(struct jit *j, const struct uop *u, unsigned from, unsigne
             x_rr(e, from, X_MOV_LOAD, d, a);
         return;
     }
+    if (to >= 32) {
+        unsigned a = operand_low(j, u->a, from, home);
+
+        x_rr(e, sign && to == 64 && !z32 ? 64 : 32, from == 8 ? (sign ? X_MOVSX8 : X_MOVZX8) : sign ? X_MOVSX16 : X_MOVZX16,
+             operand_def(j, u->d, to), a);
+        return;
+    }
     operand_get(j, RAX, u->a, from, home);
     if (sign)
-        x_rr(e, to == 64 && !z32 ? 64 : 32, from == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
+        x_rr(e, 32, from == 8 ? X_MOVSX8 : X_MOVSX16, RAX, RAX);
     operand_put(j, u->d, to, home, RAX);
 }
 

@@ -324,6 +324,8 @@ static inline void operands_unpin(struct jit *j)
 }
 /* Copy an operand of any width, zero-extended, to a register that is pinned or scratch. */
 void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, unsigned home);
+/* A register, pinned, or RAX, whose low `bits` (8, 16) are the operand. */
+unsigned operand_low(struct jit *j, unsigned offset, unsigned bits, unsigned home);
 /* Copy the low bits of a scratch register to an operand of any width. */
 void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from);
 /* The value, if it is known. */

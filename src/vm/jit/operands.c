@@ -499,8 +499,12 @@ void operand_def_const(struct jit *j, unsigned offset, unsigned bits, uint64_t v
 
 void operand_hold(struct jit *j, unsigned offset, unsigned bits, unsigned home)
 {
+    struct slot *s = find(j, offset, bits / 8);
+
     if (bits >= 32)
         operand_use(j, offset, bits, home);
+    else if (s && s->kind == SLOT_CONST && s->offset == offset)
+        s->used = ++j->now;
     else if (!cached(j, offset, bits, home))
         operands_release(j, offset, bits / 8);
 }
@@ -541,6 +545,16 @@ void operand_get(struct jit *j, unsigned to, unsigned offset, unsigned bits, uns
         x_shift_imm(e, 64, SHIFT_SHR, to, 8 * (offset - s->offset));
         move_bits(e, bits, to, to);
     }
+}
+
+unsigned operand_low(struct jit *j, unsigned offset, unsigned bits, unsigned home)
+{
+    const struct slot *s = cached(j, offset, bits, home);
+
+    if (s && s->offset == offset)
+        return s->reg;
+    operand_get(j, RAX, offset, bits, home);
+    return RAX;
 }
 
 void operand_put(struct jit *j, unsigned offset, unsigned bits, unsigned home, unsigned from)
