@@ -328,6 +328,65 @@ static void lower_float(struct lower *l, const struct simd_row *r)
         simd_clear_high(l, d);
 }
 
+/* ---- dot products ---- */
+
+static bool is_dot(const struct lower *l)
+{
+    return l->i.map == 3 && (l->i.opcode == 0x40 || l->i.opcode == 0x41);
+}
+
+/* Elements of 32 bits of a vector in another order. */
+static void shuffled(struct lower *l, unsigned d, unsigned a, unsigned order)
+{
+    build(l->b, UOP_VECTOR, d, a, a, SSE_OPERATION(0x70, 0x66, order) | SSE_MAP(1) | VECTOR_ONE | VECTOR_IMM, 0); /* PSHUFD */
+}
+
+/* Those of them that `which` names, 0 for the others. */
+static void chosen(struct lower *l, unsigned d, unsigned a, unsigned which)
+{
+    build(l->b, UOP_VECTOR, d, a, a, SSE_OPERATION(0x21, 0x66, ~which & 15) | SSE_MAP(3) | VECTOR_IMM, /* INSERTPS */
+          (uint32_t)VECTOR_HOST_SSE41 << VECTOR_HOST_SHIFT);
+}
+
+/* Of two elements of 64 bits as of four of 32. */
+static unsigned elements(unsigned which, bool doubles)
+{
+    return doubles ? (which & 1 ? 3 : 0) | (which & 2 ? 12 : 0) : which & 15;
+}
+
+static void for_halves(struct lower *l, void (*fn)(struct lower *l, unsigned d, unsigned a, unsigned how), unsigned d, unsigned a,
+                       unsigned how)
+{
+    fn(l, d, a, how);
+    if (is_256(l))
+        fn(l, d + S_VECTOR_HIGH, a + S_VECTOR_HIGH, how);
+}
+
+/* DPPS DPPD: products, sums of two, their sum, as the manual has them: each step may end in an exception, and which of two NaNs it
+ * gives is its own. An element that does not count is +0 times +0. The sums of the elements that nobody asks for are
+ * others once more, so they have no flags of their own. */
+static void dot_product(struct lower *l)
+{
+    bool doubles = l->i.opcode == 0x41;
+    unsigned sum = S_XT(1), other = S_XT(2), imm8 = l->i.imm, prefix = doubles ? 0x66 : 0;
+    unsigned b = simd_source(l, is_256(l) ? 32 : 16, !l->i.vex);
+    uint32_t more = SSE_MAP(1) | (is_256(l) ? SSE_PAIR : 0);
+
+    for_halves(l, chosen, sum, xmm_first(l), elements(imm8 >> 4, doubles));
+    for_halves(l, chosen, other, b, elements(imm8 >> 4, doubles));
+    build(l->b, UOP_SSE, sum, sum, other, SSE_OPERATION(0x59, prefix, 0) | more, 0);
+    if (!doubles) {
+        for_halves(l, shuffled, other, sum, 0xb1);
+        build(l->b, UOP_SSE, sum, sum, other, SSE_OPERATION(0x58, prefix, 0) | more, 0);
+    }
+    for_halves(l, shuffled, other, sum, 0x4e);
+    build(l->b, UOP_SSE, sum, sum, other, SSE_OPERATION(0x58, prefix, 0) | more, 0);
+    for_halves(l, shuffled, sum, sum, doubles ? 0x44 : 0);
+    for_halves(l, chosen, xmm_reg(l), sum, elements(imm8, doubles));
+    if (l->i.vex && !is_256(l))
+        simd_clear_high(l, xmm_reg(l));
+}
+
 /* CVTSI2SS CVTSI2SD */
 static void from_integer(struct lower *l)
 {
@@ -387,6 +446,10 @@ static void to_half(struct lower *l)
 
 static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 {
+    if (is_dot(l)) {
+        dot_product(l);
+        return true;
+    }
     switch (r->form) {
     case SIMD_FLOAT: case SIMD_FLOAT_ONE: case SIMD_NARROW: lower_float(l, r); return true;
     case SIMD_FROM_INTEGER: from_integer(l); return true;

@@ -588,56 +588,6 @@ static void convert(union value r[2], const union value b[2], uint32_t imm, unsi
         r[0].s[i] = narrowed(b[i / 2].d[i % 2], imm, s);
 }
 
-/* Multiplication or addition of elements, with exceptions of its own. */
-static int stage(struct i386_cpu *c, union value r[2], union value a[2], const union value b[2], unsigned opcode, bool wide,
-                 unsigned which, unsigned halves)
-{
-    struct float_status s = status(c->st);
-
-    for (unsigned half = 0; half < halves; half++)
-        for (unsigned i = 0; i < (wide ? 2 : 4); i++) {
-            bool counts = which >> i & 1;
-
-            if (wide)
-                r[half].d[i] = counts ? f64_lane(opcode, a[half].d[i], b[half].d[i], 0, &s) : 0;
-            else
-                r[half].s[i] = counts ? f32_lane(opcode, a[half].s[i], b[half].s[i], 0, &s) : 0;
-        }
-    return commit(c, &s);
-}
-
-/* DPPS, DPPD: products, sums of two, their sum; the high bits of imm8 say which products count, the low ones where
- * the sum goes. Exceptions are those of each step (SDM 2). */
-static int dot(struct i386_cpu *c, union value r[2], union value a[2], const union value b[2], uint32_t imm, unsigned halves)
-{
-    unsigned imm8 = SSE_IMM8(imm);
-    bool wide = SSE_OPCODE(imm) == 0x41;
-    union value p[2], other[2];
-
-    if (stage(c, p, a, b, 0x59, wide, imm8 >> 4, halves))
-        return UOP_FAULT;
-    for (unsigned half = 0; half < halves; half++)
-        other[half] = wide ? (union value){.d = {p[half].d[1]}} : (union value){.s = {p[half].s[1], 0, p[half].s[3], 0}};
-    if (stage(c, p, p, other, 0x58, wide, wide ? 1 : 5, halves))
-        return UOP_FAULT;
-    for (unsigned half = 0; half < halves && !wide; half++)
-        other[half].s[0] = p[half].s[2];
-    if (!wide && stage(c, p, p, other, 0x58, false, 1, halves))
-        return UOP_FAULT;
-    for (unsigned half = 0; half < halves; half++)
-        for (unsigned i = 0; i < (wide ? 2 : 4); i++)
-            if (wide)
-                r[half].d[i] = imm8 >> i & 1 ? p[half].d[0] : 0;
-            else
-                r[half].s[i] = imm8 >> i & 1 ? p[half].s[0] : 0;
-    return UOP_NEXT;
-}
-
-static bool is_dot(uint32_t imm)
-{
-    return SSE_MAP_OF(imm) == 3 && (SSE_OPCODE(imm) & 0xfe) == 0x40;
-}
-
 int i386_sse_op(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -657,10 +607,7 @@ int i386_sse_op(struct ucpu *u, const struct uop *op)
         memcpy(&b[half], u->s + op->b + half * S_VECTOR_HIGH, sizeof b[0]);
         memcpy(&r[half], u->s + op->d + half * S_VECTOR_HIGH, sizeof r[0]);
     }
-    if (is_dot(op->imm)) {
-        if (dot(c, r, a, b, op->imm, halves))
-            return UOP_FAULT;
-    } else if (widens(op->imm)) {
+    if (widens(op->imm)) {
         convert(r, b, op->imm, halves, &s);
     } else if (narrows(op->imm) || is_to_half(op->imm)) {
         convert(r, b, op->imm, halves, &s);
@@ -669,7 +616,7 @@ int i386_sse_op(struct ucpu *u, const struct uop *op)
         for (unsigned half = 0; half < halves; half++)
             compute(&r[half], &a[half], &b[half], op->imm, &s);
     }
-    if (!is_dot(op->imm) && commit(c, &s))
+    if (commit(c, &s))
         return UOP_FAULT;
     for (unsigned half = 0; half < results; half++)
         memcpy(u->s + op->d + half * S_VECTOR_HIGH, &r[half], sizeof r[0]);

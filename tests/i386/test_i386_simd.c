@@ -675,6 +675,150 @@ START_TEST(a_segment_limit_holds_for_what_is_accessed)
 }
 END_TEST
 
+/* ---- dot products ---- */
+
+#if defined(__x86_64__)
+
+enum { DOT_CASES = 64, DOT_A = 0, DOT_B = 32, DOT_R = 64, DOT_BEGIN = 96, DOT_END = 100, DOT_STEP = 128, MX_FLAGS = 0x3f };
+
+/* One step, by the host: its flags come to those of *mxcsr. */
+#define STEP(type, name, insn) \
+    static type name(type a, type b_, uint32_t *mxcsr) \
+    { \
+        uint32_t was; \
+\
+        __asm__ volatile("stmxcsr %0\n\tldmxcsr %1\n\t" insn " %3, %2\n\tstmxcsr %1\n\tldmxcsr %0" \
+                         : "=m"(was), "+m"(*mxcsr), "+x"(a) : "x"(b_)); \
+        return a; \
+    }
+STEP(float, mul_s, "mulss")
+STEP(float, add_s, "addss")
+STEP(double, mul_d, "mulsd")
+STEP(double, add_d, "addsd")
+
+/* The pseudo-code of DPPS and DPPD (SDM 2A), of 128 bits. */
+static void dot_s(float r[4], const float x[4], const float y[4], unsigned imm8, uint32_t *mxcsr)
+{
+    float p[4], sum;
+
+    for (unsigned n = 0; n < 4; n++)
+        p[n] = imm8 >> (4 + n) & 1 ? mul_s(x[n], y[n], mxcsr) : 0;
+    sum = add_s(p[0], p[1], mxcsr);
+    sum = add_s(sum, add_s(p[2], p[3], mxcsr), mxcsr);
+    for (unsigned n = 0; n < 4; n++)
+        r[n] = imm8 >> n & 1 ? sum : 0;
+}
+
+static void dot_d(double r[2], const double x[2], const double y[2], unsigned imm8, uint32_t *mxcsr)
+{
+    double p[2], sum;
+
+    for (unsigned n = 0; n < 2; n++)
+        p[n] = imm8 >> (4 + n) & 1 ? mul_d(x[n], y[n], mxcsr) : 0;
+    sum = add_d(p[0], p[1], mxcsr);
+    for (unsigned n = 0; n < 2; n++)
+        r[n] = imm8 >> n & 1 ? sum : 0;
+}
+
+/* Numbers at random, among them those that exceptions are made of. */
+static uint64_t any_number(bool doubles)
+{
+    static const uint32_t special[] = {0, 0x80000000, 1, 0x80000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0x7f800000, 0xff800000,
+                                       0x7f800001, 0xffa00002, 0x7fc00003, 0xffc00004, 0x3f800000, 0xbf800000, 0x20000001, 0x9f800003};
+    static uint64_t seed = 88172645463325252u;
+    uint32_t v;
+
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    v = seed >> 60 < 9 ? special[(seed >> 20) % ARRAY_LEN(special)] : ((uint32_t)(seed >> 20) & 0x83ffffff) + 0x3e000000;
+    if (!doubles)
+        return v;
+    return (uint64_t)(v & 0x80000000) << 32 | (uint64_t)((v >> 23 & 0xff) == 0xff ? 0x7ff : (v >> 23 & 0xff) ? (v >> 23 & 0xff) + 896 : 0) << 52 |
+           (uint64_t)(v & 0x7fffff) << 29 | (seed >> 8 & (v & 0x7fffff ? 0xff : 0));
+}
+
+static void put_dot_cases(bool doubles, uint32_t control)
+{
+    for (uint32_t at = DATA; at < DATA + DOT_CASES * DOT_STEP; at += DOT_STEP) {
+        for (unsigned n = 0; n < 64; n += doubles ? 8 : 4) {
+            uint64_t v = any_number(doubles);
+
+            poke(b, at + DOT_A + n, &v, doubles ? 8 : 4);
+        }
+        poke32(b, at + DOT_BEGIN, control);
+    }
+}
+
+/* Were the results those of single steps? */
+static void check_dots(bool doubles, bool pair, unsigned imm8, uint32_t control)
+{
+    for (uint32_t at = DATA; at < DATA + DOT_CASES * DOT_STEP; at += DOT_STEP) {
+        union i386_xmm x[2], y[2], r[2], got[2];
+        uint32_t mxcsr = control;
+
+        memory_read_bytes(&b->m->memory, at + DOT_A, x, 32);
+        memory_read_bytes(&b->m->memory, at + DOT_B, y, 32);
+        memory_read_bytes(&b->m->memory, at + DOT_R, got, 32);
+        for (unsigned half = 0; half < (pair ? 2 : 1); half++) {
+            if (doubles)
+                dot_d((double *)&r[half], (double *)&x[half], (double *)&y[half], imm8, &mxcsr);
+            else
+                dot_s((float *)&r[half], (float *)&x[half], (float *)&y[half], imm8, &mxcsr);
+            ck_assert_mem_eq(&got[half], &r[half], 16);
+        }
+        EQ(peek32(b, at + DOT_END), mxcsr);
+    }
+}
+
+START_TEST(a_dot_product_is_its_steps_each_with_its_flags)
+{
+    static const uint32_t controls[] = {0x1f80, 0x3f80, 0x5f80, 0x7f80, 0x1fc0, 0x9f80, 0xff80};
+
+    enable_avx();
+    for (unsigned round = 0; round < 400; round++) {
+        bool doubles = round % 4 == 3, pair = round % 4 == 2;
+        unsigned imm8 = round < 100 ? 0xff : round * 37 & 0xff;
+        uint32_t control = controls[round % ARRAY_LEN(controls)];
+        uint8_t legacy[] = {0x0f, 0xae, 0x57, DOT_BEGIN, /* ldmxcsr [edi+DOT_BEGIN] */
+                            0x0f, 0x10, 0x07, 0x0f, 0x10, 0x4f, DOT_B, /* movups xmm0, [edi]; movups xmm1, [edi+DOT_B] */
+                            0x66, 0x0f, 0x3a, doubles ? 0x41 : 0x40, 0xc1, (uint8_t)imm8, /* dpps xmm0, xmm1, imm8 */
+                            0x0f, 0x11, 0x47, DOT_R, 0x0f, 0xae, 0x5f, DOT_END}; /* movups [edi+DOT_R], xmm0; stmxcsr [edi+DOT_END] */
+        uint8_t vex[] = {0x0f, 0xae, 0x57, DOT_BEGIN,
+                         0xc5, 0xfc, 0x10, 0x07, 0xc5, 0xfc, 0x10, 0x4f, DOT_B, /* the same of ymm0 and ymm1 */
+                         0xc4, 0xe3, 0x7d, 0x40, 0xc1, (uint8_t)imm8,
+                         0xc5, 0xfc, 0x11, 0x47, DOT_R, 0x0f, 0xae, 0x5f, DOT_END};
+
+        put_dot_cases(doubles, control);
+        begin_loop(_i && !round, false, pair ? vex : legacy, pair ? sizeof vex : sizeof legacy);
+        loop_insns = 10;
+        s->gpr[EDI] = DATA;
+        EQ(loop_by(DOT_CASES, DOT_STEP), STOP_LIMIT);
+        check_dots(doubles, pair, imm8, control);
+    }
+}
+END_TEST
+
+/* An unmasked step is where it ends: flags up to there, and nothing else. */
+START_TEST(a_dot_product_ends_at_a_step_that_is_not_masked)
+{
+    static const uint32_t big[4] = {0x7f000000, 0x7f000000, 0, 0}, more[4] = {0x3fc00000, 0x3fc00000, 0x3f800000, 0x3f800000};
+    uint32_t kept;
+
+    poke(b, DATA, big, 16);
+    poke(b, DATA + 16, more, 16);
+    s->xmm[0].q[0] = s->xmm[0].q[1] = 0;
+    memcpy(&s->xmm[0], big, 16);
+    kept = s->xmm[0].l[0];
+    s->gpr[EDI] = DATA;
+    s->mxcsr = 0x1f80 & ~0x400u; /* overflow: in the sum of two, not in the products */
+    RAISES(EXC_XM, 0x66, 0x0f, 0x3a, 0x40, 0x47, 0x10, 0xff);
+    EQ(s->xmm[0].l[0], kept);
+    EQ(s->mxcsr & 8, 8);
+}
+END_TEST
+#endif
+
 /* ---- approximations ---- */
 
 static double number(uint32_t bits)
@@ -731,6 +875,10 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, cvtpi2pd_of_memory_is_no_matter_of_the_x87, 0, WAYS);
     tcase_add_loop_test(t, doubles_in_memory_become_integers_if_they_are_aligned, 0, WAYS);
     tcase_add_test(t, a_segment_limit_holds_for_what_is_accessed);
+#if defined(__x86_64__)
+    tcase_add_loop_test(t, a_dot_product_is_its_steps_each_with_its_flags, 0, 2);
+    tcase_add_test(t, a_dot_product_ends_at_a_step_that_is_not_masked);
+#endif
     tcase_add_test(t, approximations_are_within_the_manuals_bound);
     suite_add_tcase(suite, t);
     return suite;

@@ -30,7 +30,7 @@ enum shape {
     FROM_INTEGER, TO_INTEGER, COMPARE,
 };
 
-/* An instruction and what a host must have for it; RCPPS and its kin are not here, nor are DPPS and DPPD. */
+/* An instruction and what a host must have for it; RCPPS and its kin are not here, and DPPS and DPPD are made of others. */
 struct kind { enum shape shape; enum vector_host needs; };
 
 static struct kind kind_0f(uint32_t imm)
