@@ -34,22 +34,71 @@ static _Noreturn void astray(struct oracle *o)
 
 /* ---- memory ---- */
 
-static uint64_t rd(struct oracle *o, uint64_t at, unsigned size)
+enum reach { READS = 0, WRITES = 2, BY_USER = 4, FETCHES = 16 }; /* as in a page fault's error code */
+
+/* Does that page fault for such an access? Its error code, or -1. */
+static int page_error(const struct oracle *o, uint64_t at, unsigned how)
 {
-    uint64_t v = 0;
+    const struct i386_state *s = &o->now.s;
+    unsigned wrong = o->page[s->cr3 >> 12 & 1][at >> 12];
+
+    if (!(s->cr0 & CR0_PG))
+        return -1;
+    if (!(s->efer & EFER_NXE))
+        how &= ~FETCHES;
+    if (wrong & ORACLE_ABSENT)
+        return (int)how;
+    if ((wrong & ORACLE_SYSTEM && how & BY_USER) || (wrong & ORACLE_NO_CODE && how & FETCHES) ||
+        (wrong & ORACLE_READONLY && how & WRITES && (how & BY_USER || s->cr0 & CR0_WP)))
+        return (int)how | 1;
+    return -1;
+}
+
+static _Noreturn void page_fault(struct oracle *o, uint64_t at, unsigned error)
+{
+    if (o->either)
+        astray(o);
+    o->vector = EXC_PF;
+    o->error = error;
+    o->address = at;
+    o->rough = o->roughly;
+    o->seen |= SEEN_PAGE_FAULT | (error & WRITES ? SEEN_PAGE_WRITE : 0) | (error & BY_USER ? SEEN_PAGE_USER : 0);
+    longjmp(o->caught, 1);
+}
+
+/* Are those bytes all there? Else a page fault. */
+static void touch(struct oracle *o, uint64_t at, unsigned size, unsigned how)
+{
+    uint64_t last = at + size - 1;
+    int error;
 
     if (at > ORACLE_BYTES - size)
         astray(o);
+    error = page_error(o, at, how);
+    if (error >= 0)
+        page_fault(o, at, (unsigned)error);
+    error = page_error(o, last, how);
+    if (error >= 0)
+        page_fault(o, last & ~UINT64_C(0xfff), (unsigned)error);
+}
+
+static uint64_t rd_as(struct oracle *o, uint64_t at, unsigned size, unsigned user)
+{
+    uint64_t v = 0;
+
+    touch(o, at, size, READS | user);
     memcpy(&v, o->now.mem + at, size);
     return v;
 }
 
-static void wr(struct oracle *o, uint64_t at, unsigned size, uint64_t v)
+static void wr_as(struct oracle *o, uint64_t at, unsigned size, uint64_t v, unsigned user)
 {
-    if (at > ORACLE_BYTES - size)
-        astray(o);
+    touch(o, at, size, WRITES | user);
     memcpy(o->now.mem + at, &v, size);
 }
+
+static uint64_t rd(struct oracle *o, uint64_t at, unsigned size) { return rd_as(o, at, size, 0); }
+static void wr(struct oracle *o, uint64_t at, unsigned size, uint64_t v) { wr_as(o, at, size, v, 0); }
 
 /* ---- modes ---- */
 
@@ -116,8 +165,10 @@ static void load(struct oracle *o, unsigned seg, uint16_t selector, uint64_t d)
 {
     uint64_t at;
 
-    if (find(o, selector, 8, &at))
+    o->roughly = true; /* of CS or of SS first */
+    if (find(o, selector, 8, &at) && !(rd(o, at + 5, 1) & 1))
         wr(o, at + 5, 1, rd(o, at + 5, 1) | 1);
+    o->roughly = false;
     o->now.s.seg[seg] = cached(selector, d | UINT64_C(1) << 40);
 }
 
@@ -133,15 +184,19 @@ struct stack {
     struct i386_segment ss;
     uint64_t sp;
     unsigned bits; /* of the pointer that count */
+    unsigned user; /* BY_USER: it is one of level 3 */
 };
 
 static uint64_t sp_mask(const struct stack *k) { return k->bits == 64 ? UINT64_MAX : k->bits == 32 ? 0xffffffff : 0xffff; }
+
+static unsigned user_of(unsigned level) { return level == 3 ? BY_USER : READS; }
 
 static struct stack stack_now(const struct oracle *o)
 {
     const struct i386_segment *sg = &o->now.s.seg[SEG_SS];
 
-    return (struct stack){*sg, o->now.s.gpr[4], mode64(o) ? 64 : sg->attr & SEG_ATTR_DB ? 32 : 16};
+    return (struct stack){*sg, o->now.s.gpr[4], mode64(o) ? 64 : sg->attr & SEG_ATTR_DB ? 32 : 16,
+                          user_of(cpl(o))};
 }
 
 static bool inside(const struct i386_segment *sg, uint64_t offset, unsigned size)
@@ -161,6 +216,24 @@ static bool reaches(struct oracle *o, const struct stack *k, uint64_t offset, un
     return inside(&k->ss, offset, size);
 }
 
+static uint64_t k_linear(const struct stack *k, uint64_t offset)
+{
+    return k->bits == 64 ? offset : (uint32_t)(k->ss.base + offset);
+}
+
+/* Something is found outside: unless one of the items from `sp` on, or a part of one, is not there, which may be found first. */
+static bool ends(struct oracle *o, const struct stack *k, uint64_t sp, unsigned items, unsigned size)
+{
+    for (unsigned n = 0; n < items; n++)
+        for (unsigned byte = 0; byte < size; byte += size - 1) {
+            uint64_t at = k_linear(k, (sp + (uint64_t)n * size + byte) & sp_mask(k));
+
+            if (at < ORACLE_BYTES && (page_error(o, at, k->user) >= 0 || page_error(o, at, WRITES | k->user) >= 0))
+                astray(o);
+        }
+    return false;
+}
+
 /* Is there room for that many items? */
 static bool room(struct oracle *o, const struct stack *k, unsigned items, unsigned size)
 {
@@ -168,7 +241,7 @@ static bool room(struct oracle *o, const struct stack *k, unsigned items, unsign
         astray(o);
     for (unsigned n = 1; n <= items; n++)
         if (!reaches(o, k, (k->sp - (uint64_t)n * size) & sp_mask(k), size))
-            return false;
+            return ends(o, k, k->sp - (uint64_t)items * size, items, size);
     return true;
 }
 
@@ -179,13 +252,8 @@ static bool holds(struct oracle *o, const struct stack *k, unsigned items, unsig
         astray(o);
     for (unsigned n = 0; n < items; n++)
         if (!reaches(o, k, (k->sp + (uint64_t)n * size) & sp_mask(k), size))
-            return false;
+            return ends(o, k, k->sp, items, size);
     return true;
-}
-
-static uint64_t k_linear(const struct stack *k, uint64_t offset)
-{
-    return k->bits == 64 ? offset : (uint32_t)(k->ss.base + offset);
 }
 
 static void push(struct oracle *o, struct stack *k, unsigned size, uint64_t v)
@@ -193,12 +261,12 @@ static void push(struct oracle *o, struct stack *k, unsigned size, uint64_t v)
     uint64_t mask = sp_mask(k);
 
     k->sp = (k->sp & ~mask) | ((k->sp - size) & mask);
-    wr(o, k_linear(k, k->sp & mask), size, v);
+    wr_as(o, k_linear(k, k->sp & mask), size, v, k->user);
 }
 
 static uint64_t peek(struct oracle *o, const struct stack *k, unsigned n, unsigned size)
 {
-    return rd(o, k_linear(k, (k->sp + (uint64_t)n * size) & sp_mask(k)), size);
+    return rd_as(o, k_linear(k, (k->sp + (uint64_t)n * size) & sp_mask(k)), size, k->user);
 }
 
 static void release(struct stack *k, uint64_t bytes)
@@ -247,6 +315,7 @@ static uint16_t load_image(struct oracle *o, bool big)
 {
     struct i386_state *s = &o->now.s;
     uint64_t base = s->seg[SEG_TR].base;
+    uint16_t ldt;
 
     for (unsigned n = 0; n < 6; n++)
         load_null(o, n, big ? (uint16_t)rd(o, base + 0x48 + 4 * n, 2) : n < 4 ? (uint16_t)rd(o, base + 0x22 + 2 * n, 2) : 0);
@@ -257,17 +326,22 @@ static uint16_t load_image(struct oracle *o, bool big)
             s->gpr[n] = rd(o, base + 0x12 + 2 * n, 2) | 0xffff0000; /* the manual does not say */
         return (uint16_t)rd(o, base + 0x2a, 2);
     }
-    if (s->cr0 & CR0_PG) {
-        if ((s->cr3 ^ rd(o, base + 0x1c, 4)) & ~UINT64_C(0x1000))
-            astray(o); /* the tests have two directories, side by side, both of the identity */
-        s->cr3 = rd(o, base + 0x1c, 4);
-    }
     s->rip = rd(o, base + 0x20, 4);
     o->now.efl = (rd(o, base + 0x24, 4) & 0x3f7fd5) | 2;
     for (unsigned n = 0; n < 8; n++)
         s->gpr[n] = rd(o, base + 0x28 + 4 * n, 4);
     o->trapped = rd(o, base + 0x64, 2) & 1;
-    return (uint16_t)rd(o, base + 0x60, 2);
+    ldt = (uint16_t)rd(o, base + 0x60, 2);
+    if (s->cr0 & CR0_PG) {
+        if ((s->cr3 ^ rd(o, base + 0x1c, 4)) & ~UINT64_C(0x1000))
+            astray(o); /* the tests have two directories, side by side, both of the identity */
+        s->cr3 = rd(o, base + 0x1c, 4);
+        o->either = true; /* a TSS must be mapped by both (8.6) */
+        touch(o, base, 0x68, READS);
+        touch(o, base, 0x68, WRITES);
+        o->either = false;
+    }
+    return ldt;
 }
 
 static void load_ldt(struct oracle *o, uint16_t selector)
@@ -334,6 +408,25 @@ static void load_vm86(struct oracle *o)
     o->now.s.cpl = 3;
 }
 
+/* All that is reached before the switch is made: a page fault there is the old task's (SDM 3A 8.3). */
+static void touch_tasks(struct oracle *o, uint16_t selector, uint64_t d, enum source source)
+{
+    const struct i386_segment *tr = &o->now.s.seg[SEG_TR];
+    uint64_t base = d_base(d), at;
+    bool big = d_type(d) & 8, old_big = tr->attr & 8;
+
+    o->roughly = o->switching = true;
+    touch(o, base + (big ? 0x1c : 0x0e), big ? 0x66 - 0x1c : 0x2c - 0x0e, READS);
+    touch(o, tr->base + (old_big ? 0x20 : 0x0e), old_big ? 0x5e - 0x20 : 0x2a - 0x0e, WRITES);
+    if (source == BY_CALL || source == BY_INT)
+        touch(o, base, 2, WRITES);
+    else if (find(o, tr->selector, 8, &at))
+        touch(o, at, 8, READS), touch(o, at + 5, 1, WRITES);
+    if (source != BY_IRET && find(o, selector, 8, &at))
+        touch(o, at + 5, 1, WRITES);
+    o->roughly = o->switching = false;
+}
+
 /* What becomes of descriptors that a TSS lies in, nobody says. */
 static void check_apart(struct oracle *o, uint64_t tss, uint64_t table, uint64_t limit)
 {
@@ -357,6 +450,7 @@ static void switch_tasks(struct oracle *o, uint16_t selector, enum source source
         ts(o, selector);
     check_apart(o, d_base(d), s->gdtr.base, s->gdtr.limit);
     check_apart(o, d_base(d), s->idtr.base, s->idtr.limit);
+    touch_tasks(o, selector, d, source);
     if (source == BY_IRET)
         efl &= ~EFLAGS_NT;
     save_task(o, (uint32_t)next, efl);
@@ -429,7 +523,7 @@ static struct stack inner_stack(struct oracle *o, unsigned level, unsigned ist)
 {
     const struct i386_segment *tr = &o->now.s.seg[SEG_TR];
     unsigned at = ist ? ist * 8 + 28 : level * 8 + 4;
-    struct stack k = {.bits = 64};
+    struct stack k = {.bits = 64, .user = user_of(level)};
     uint64_t d;
     uint16_t selector;
 
@@ -502,6 +596,7 @@ static void to_code(struct oracle *o, const struct oracle_insn *i, uint64_t d, u
         np(o, selector);
     if (i->kind == ORACLE_CALL && !room(o, &k, 2, i->size))
         ss(o, 0);
+    o->either = outside(o, d, target(o, i, d));
     if (i->kind == ORACLE_CALL) {
         push(o, &k, i->size, old);
         push(o, &k, i->size, next);
@@ -521,10 +616,13 @@ static void call_inward(struct oracle *o, uint16_t selector, uint64_t d, uint64_
     struct stack old = stack_now(o), k = inner_stack(o, d_dpl(d), 0);
     uint64_t parameter[32];
 
-    if (!room(o, &k, 4 + count, size))
+    if (!room(o, &k, 4 + count, size)) {
+        ends(o, &old, old.sp, count, size);
         ss(o, k.ss.selector);
+    }
     if (!holds(o, &old, count, size))
         astray(o);
+    o->either = outside(o, d, rip);
     for (unsigned n = 0; n < count; n++)
         parameter[n] = peek(o, &old, n, size);
     push(o, &k, size, s->seg[SEG_SS].selector);
@@ -548,6 +646,7 @@ static void call_level(struct oracle *o, uint16_t selector, uint64_t d, uint64_t
 
     if (!room(o, &k, 2, size))
         ss(o, 0);
+    o->either = outside(o, d, rip);
     push(o, &k, size, o->now.s.seg[SEG_CS].selector);
     push(o, &k, size, next);
     if (outside(o, d, rip))
@@ -602,13 +701,14 @@ static void far_real(struct oracle *o, const struct oracle_insn *i, uint64_t nex
 
     if (i->kind == ORACLE_CALL && !room(o, &k, 2, i->size))
         ss(o, 0);
-    if (rip > s->seg[SEG_CS].limit)
-        gp(o, 0);
+    o->either = rip > s->seg[SEG_CS].limit;
     if (i->kind == ORACLE_CALL) {
         push(o, &k, i->size, s->seg[SEG_CS].selector);
         push(o, &k, i->size, next);
         s->gpr[4] = k.sp;
     }
+    if (rip > s->seg[SEG_CS].limit)
+        gp(o, 0);
     s->seg[SEG_CS].selector = i->selector;
     s->seg[SEG_CS].base = (uint64_t)i->selector << 4;
     s->rip = rip;
@@ -779,12 +879,14 @@ static void iret_8086(struct oracle *o, unsigned size)
     uint32_t mask = size == 2 ? 0x7fd5 : 0x257fd5;
     bool virtual = o->now.efl & EFLAGS_VM && !is_iopl_3(o);
     uint64_t rip, efl;
+    uint16_t selector;
 
     if (virtual && (!has_vme(o) || size != 2))
         gp(o, 0);
     if (!holds(o, &k, 3, size))
         ss(o, 0);
     rip = peek(o, &k, 0, size);
+    selector = (uint16_t)peek(o, &k, 1, size);
     efl = peek(o, &k, 2, size);
     if (virtual && (efl & EFLAGS_TF || (efl & EFLAGS_IF && o->now.efl & EFLAGS_VIP)))
         gp(o, 0);
@@ -796,7 +898,7 @@ static void iret_8086(struct oracle *o, unsigned size)
         o->seen |= SEEN_VIRTUAL;
     }
     s->rip = rip;
-    s->seg[SEG_CS].selector = (uint16_t)peek(o, &k, 1, size);
+    s->seg[SEG_CS].selector = selector;
     s->seg[SEG_CS].base = (uint64_t)s->seg[SEG_CS].selector << 4;
     set_flags(o, efl, o->now.efl & EFLAGS_VM ? mask & ~EFLAGS_IOPL : mask);
     release(&k, 3 * size);
@@ -976,6 +1078,7 @@ static void enter_inward(struct oracle *o, const struct entry *e)
         k.sp &= ~UINT64_C(15);
     if (!room(o, &k, 5 + (vm ? 4 : 0) + e->has_error, e->size))
         ss(o, k.ss.selector);
+    o->either = outside(o, e->d, e->rip);
     for (unsigned n = 0; vm && n < 4; n++)
         push(o, &k, e->size, s->seg[order[n]].selector);
     push(o, &k, e->size, s->seg[SEG_SS].selector);
@@ -1002,6 +1105,7 @@ static void enter_level(struct oracle *o, const struct entry *e)
     }
     if (!room(o, &k, 3 + (wide ? 2 : 0) + e->has_error, e->size))
         ss(o, 0);
+    o->either = outside(o, e->d, e->rip);
     if (wide) {
         push(o, &k, 8, s->seg[SEG_SS].selector);
         push(o, &k, 8, s->gpr[4]);
@@ -1080,15 +1184,26 @@ static bool contributory(unsigned vector)
     return vector == EXC_DE || (vector >= EXC_TS && vector <= EXC_GP);
 }
 
+/* SDM 3A table 6-5 */
+static bool makes_double(unsigned first, unsigned second)
+{
+    return (contributory(first) || first == EXC_PF) && (contributory(second) || (first == EXC_PF && second == EXC_PF));
+}
+
 /* Back to before the instruction; a switch of tasks stays. */
 static void undo(struct oracle *o)
 {
+    if (o->vector == EXC_PF)
+        o->seen |= o->switched ? SEEN_PAGE_NEW_TASK : o->switching ? SEEN_PAGE_OLD_TASK : 0;
     if (o->switched) {
         o->before = o->now;
         o->seen |= o->half ? SEEN_TASK_HALF : SEEN_TASK_FAULT;
     }
     o->switched = false;
     o->now = o->before;
+    o->either = o->roughly = o->switching = false;
+    if (o->vector == EXC_PF)
+        o->now.s.cr2 = o->before.s.cr2 = o->address;
 }
 
 /* Deliver a fault; false: another one came of that. */
@@ -1113,11 +1228,11 @@ static void deliver_faults(struct oracle *o)
             o->now.efl |= EFLAGS_RF;
         if (delivered(o, vector, error))
             return;
-        o->shutdown = vector == EXC_DF;
+        o->shutdown = vector == EXC_DF && (contributory(o->vector) || o->vector == EXC_PF);
         if (o->shutdown)
             return;
-        if (contributory(vector)) {
-            o->seen |= SEEN_DOUBLE;
+        if (makes_double(vector, o->vector)) {
+            o->seen |= SEEN_DOUBLE | (vector == EXC_PF ? SEEN_PAGE_DOUBLE : 0);
             vector = EXC_DF;
             error = 0;
         } else {
@@ -1143,10 +1258,13 @@ static void redirect(struct oracle *o, unsigned vector, uint64_t ip)
 {
     struct i386_state *s = &o->now.s;
     struct stack k = stack_now(o);
-    uint32_t efl = o->now.efl, flag = is_iopl_3(o) ? EFLAGS_IF : EFLAGS_VIF;
+    uint32_t efl = o->now.efl, flag = is_iopl_3(o) ? EFLAGS_IF : EFLAGS_VIF, entry;
 
     if (!is_iopl_3(o))
         efl = (efl & ~EFLAGS_IF) | EFLAGS_IOPL | (efl & EFLAGS_VIF ? EFLAGS_IF : 0);
+    if (page_error(o, 0, BY_USER) >= 0)
+        astray(o); /* by which level it is read, nobody says */
+    entry = (uint32_t)rd(o, vector * 4, 4);
     if (!room(o, &k, 3, 2))
         ss(o, 0);
     if ((k.sp & 0xffff) < vector * 4 + 4 + 6)
@@ -1156,8 +1274,8 @@ static void redirect(struct oracle *o, unsigned vector, uint64_t ip)
     push(o, &k, 2, ip);
     s->gpr[4] = k.sp;
     o->now.efl &= ~(EFLAGS_TF | EFLAGS_RF | flag);
-    s->rip = rd(o, vector * 4, 2);
-    s->seg[SEG_CS].selector = (uint16_t)rd(o, vector * 4 + 2, 2);
+    s->rip = entry & 0xffff;
+    s->seg[SEG_CS].selector = (uint16_t)(entry >> 16);
     s->seg[SEG_CS].base = (uint64_t)s->seg[SEG_CS].selector << 4;
     o->seen |= SEEN_VIRTUAL;
 }
@@ -1199,9 +1317,25 @@ void oracle_run(struct oracle *o, const struct oracle_insn *i)
     o->before = o->now;
     o->ext = i->kind == ORACLE_OUTSIDE;
     o->seen = 0;
-    o->astray = o->shutdown = o->faulted = o->switched = o->half = o->trapped = false;
+    o->astray = o->shutdown = o->faulted = o->switched = o->half = o->trapped = o->either = o->roughly = o->switching = false;
     if (!setjmp(o->caught))
         make(o, i);
     else
         deliver_faults(o);
+}
+
+bool oracle_fetch(struct oracle *o)
+{
+    uint64_t at = mode64(o) ? o->now.s.rip : (uint32_t)(o->now.s.seg[SEG_CS].base + o->now.s.rip);
+    unsigned how = FETCHES | user_of(cpl(o));
+
+    if (at >= ORACLE_BYTES || page_error(o, at, how) < 0)
+        return false;
+    o->before = o->now;
+    o->switched = o->half = false;
+    o->seen |= SEEN_PAGE_FETCH;
+    if (!setjmp(o->caught))
+        page_fault(o, at, (unsigned)page_error(o, at, how));
+    deliver_faults(o);
+    return true;
 }

@@ -1,8 +1,9 @@
 /*
  * Far calls, jumps and returns, call gates, task switches, IRET and INT at random against the manual's pseudo-code
  * (i386_oracle.c): descriptors, selectors, stacks and TSSs that are mostly right and somewhere not, in real, virtual-8086,
- * protected and long mode. What is compared: registers with their descriptors, all of memory, and so which fault came first, its
- * error code, what was pushed where, and which task a fault belongs to.
+ * protected and long mode; and a page that is not there, or not for that, in the middle of it. What is compared: registers with
+ * their descriptors, all of memory, and so which fault came first, its error code, what was pushed where, and which task a fault
+ * belongs to.
  */
 #include <stdio.h>
 
@@ -14,9 +15,9 @@
 
 #define ROUNDS STORM(30000)
 
-/* Memory of the cases; all of it below ORACLE_BYTES. */
+/* Memory of the cases; all of it below ORACLE_BYTES. Tables, their entries and TSSs go on in the next page, somewhere. */
 enum {
-    O_GDT = 0x1000, O_IDT = 0x2000, O_LDT = 0x3000, O_TASK = 0x4000, O_TASK_STEP = 0x100, O_TASKS = 6,
+    O_GDT = 0xfa4, O_IDT = 0x2000, O_LDT = 0x2fbc, O_TASK = 0x4fd0, O_TASK_STEP = 0x814, O_TASKS = 6,
     O_STACKS = 0x8000, O_HANDLERS = 0x10000, O_CODE = 0x18000, O_PAGES = 0x100000,
 };
 
@@ -56,7 +57,14 @@ static void setup(void)
     pristine = *s;
     seed = 88172645463325252u;
     for (unsigned n = 0; n < 2; n++)
-        poke32(b, O_PAGES + 0x1000 * n, 0xe7); /* the identity, by a page of 4 MiB */
+        poke32(b, O_PAGES + 0x1000 * n, (O_PAGES + 0x2000 + 0x1000 * n) | 0x67);
+    poke64(b, PD, PT | 0x67);
+    for (unsigned n = 0; n < 1024; n++) {
+        poke32(b, O_PAGES + 0x2000 + 4 * n, n << 12 | 0x67);
+        poke32(b, O_PAGES + 0x3000 + 4 * n, n << 12 | 0x67);
+    }
+    for (unsigned n = 0; n < 512; n++)
+        poke64(b, PT + 8 * n, n << 12 | 0x67);
 }
 
 static void teardown(void)
@@ -139,7 +147,7 @@ static uint32_t any_stack(void)
 {
     if (one_in(24))
         return ANY_OF(0, 2, 4, 6, 12, 0xffff, 0xfffe, 0xfffc, 0xfff0, 0x8003);
-    return O_STACKS + 0x400 + below(0x1e) * 0x400 + (one_in(8) ? below(4) : 0);
+    return O_STACKS + 0x400 + below(0x1e) * 0x400 + (one_in(8) ? below(4) : one_in(3) ? 4 * below(12) : 0);
 }
 
 static uint32_t any_offset(void)
@@ -314,7 +322,7 @@ static void begin_state(void)
     n->idtr = (struct i386_dtr){.base = O_IDT, .limit = (uint16_t)((one_in(24) ? 28 : 32) * (long_case ? 16 : 8) - 1)};
     n->efer = 0;
     n->cr4 = CR4_PSE;
-    n->cr0 = CR0_PE | CR0_ET | CR0_NE | (one_in(3) ? CR0_PG | CR0_WP : 0);
+    n->cr0 = CR0_PE | CR0_ET | CR0_NE | (one_in(3) ? CR0_PG | CR0_WP : 0); /* and see spoil_page() */
     n->cr3 = O_PAGES;
     n->cr2 = 0;
     n->dr[6] = DR6_FIXED;
@@ -472,6 +480,68 @@ static struct oracle_insn any_insn(enum oracle_kind kind)
     return i;
 }
 
+/* ---- pages ---- */
+
+static uint64_t entry_of(unsigned page)
+{
+    return page << 12 | 0x67;
+}
+
+static uint64_t spoilt_entry(unsigned page, unsigned wrong)
+{
+    uint64_t e = entry_of(page);
+
+    if (wrong & ORACLE_ABSENT)
+        e &= ~UINT64_C(1);
+    if (wrong & ORACLE_READONLY)
+        e &= ~UINT64_C(2);
+    if (wrong & ORACLE_SYSTEM)
+        e &= ~UINT64_C(4);
+    return wrong & ORACLE_NO_CODE ? e | UINT64_C(1) << 63 : e;
+}
+
+static void put_page(unsigned directory, unsigned page)
+{
+    unsigned wrong = o->page[directory][page];
+
+    poke32(b, O_PAGES + 0x2000 + 0x1000 * directory + 4 * page, (uint32_t)spoilt_entry(page, wrong));
+    if (directory == (PML4 >> 12 & 1))
+        poke64(b, PT + 8 * page, spoilt_entry(page, wrong));
+}
+
+/* One page that is not as all of them were, for one of the two directories or both; the instruction can be fetched. */
+static void spoil_page(void)
+{
+    unsigned page = one_in(3) ? below(8) : one_in(2) ? 8 + below(8) : ANY_OF(1, 1, 2, O_HANDLERS >> 12, O_CODE >> 12);
+    unsigned wrong = ANY_OF(ORACLE_ABSENT, ORACLE_ABSENT, ORACLE_READONLY, ORACLE_SYSTEM, long_case ? ORACLE_NO_CODE : ORACLE_ABSENT);
+    unsigned which = ANY_OF(1, 2, 3, 3);
+
+    if (!(o->now.s.cr0 & CR0_PE))
+        return;
+    if (page == O_CODE >> 12)
+        wrong = o->now.s.cpl == 3 ? ORACLE_READONLY : ANY_OF(ORACLE_SYSTEM, ORACLE_READONLY);
+    o->now.s.cr0 |= CR0_PG;
+    if (one_in(6))
+        o->now.s.cr0 &= ~(uint64_t)CR0_WP;
+    for (unsigned d = 0; d < 2; d++)
+        if (which >> d & 1)
+            o->page[d][page] = (uint8_t)wrong;
+}
+
+static void change_pages(void (*change)(void))
+{
+    uint8_t before[2][ORACLE_PAGES];
+
+    memcpy(before, o->page, sizeof before);
+    memset(o->page, 0, sizeof o->page);
+    if (change)
+        change();
+    for (unsigned d = 0; d < 2; d++)
+        for (unsigned page = 0; page < ORACLE_PAGES; page++)
+            if (before[d][page] != o->page[d][page])
+                put_page(d, page);
+}
+
 /* ---- running and comparing ---- */
 
 static void interrupt(unsigned vector)
@@ -525,8 +595,9 @@ static bool same_memory(void)
     if (!memcmp(got, o->now.mem, ORACLE_BYTES))
         return true;
     for (uint32_t n = 0; n < ORACLE_BYTES; n++) {
-        bool table = (n >= O_GDT && n < O_GDT + 8 * G_ENTRIES) || (n >= O_LDT && n < O_LDT + 8 * LDT_ENTRIES);
-        uint8_t mask = table && n % 8 == 5 && got[n] & 0x10 && o->faulted ? 0xfe : 0xff;
+        bool of_gdt = n >= O_GDT && n < O_GDT + 8 * G_ENTRIES && (n - O_GDT) % 8 == 5;
+        bool of_ldt = n >= O_LDT && n < O_LDT + 8 * LDT_ENTRIES && (n - O_LDT) % 8 == 5;
+        uint8_t mask = (of_gdt || of_ldt) && got[n] & 0x10 && o->faulted ? 0xfe : 0xff;
 
         if ((got[n] ^ o->now.mem[n]) & mask) {
             snprintf(why, sizeof why, "memory at %x: %x, not %x", n, got[n], o->now.mem[n]);
@@ -536,9 +607,15 @@ static bool same_memory(void)
     return true;
 }
 
+/* Upper halves are undefined there (SDM 1, 3.4.1.1). */
+static bool is_narrow(void)
+{
+    return !(s->efer & EFER_LMA && s->seg[SEG_CS].attr & SEG_ATTR_L);
+}
+
 static bool same(void)
 {
-    bool narrow = !(s->efer & EFER_LMA && s->seg[SEG_CS].attr & SEG_ATTR_L); /* upper halves are undefined there (SDM 1, 3.4.1.1) */
+    bool narrow = is_narrow();
 
     if ((b->m->st->end == GUEST_TRIPLE_FAULT) != o->shutdown)
         return DIFFERS("shutdown", b->m->st->end, o->shutdown);
@@ -558,6 +635,8 @@ static bool same(void)
         return DIFFERS("cpl", s->cpl, o->now.s.cpl);
     if (s->cr0 != o->now.s.cr0)
         return DIFFERS("cr0", s->cr0, o->now.s.cr0);
+    if (s->cr2 != o->now.s.cr2 && (!o->rough || (s->cr2 ^ o->now.s.cr2) >> 12))
+        return DIFFERS("cr2", s->cr2, o->now.s.cr2);
     if (s->cr3 != o->now.s.cr3)
         return DIFFERS("cr3", s->cr3, o->now.s.cr3);
     if (s->dr[7] != o->now.s.dr[7])
@@ -567,12 +646,24 @@ static bool same(void)
     return same_memory();
 }
 
+/* All is well so far, and nothing comes before the next instruction is fetched. */
+static bool goes_on(void)
+{
+    if (o->shutdown || !same() || o->trapped || (o->now.efl & (EFLAGS_VIF | EFLAGS_VIP)) == (EFLAGS_VIF | EFLAGS_VIP))
+        return false;
+    for (unsigned n = 0; n < 8 && is_narrow(); n++)
+        o->now.s.gpr[n] = s->gpr[n];
+    return true;
+}
+
 static void tell(const struct oracle_insn *i, unsigned round)
 {
     printf("round %u: kind %d size %u level %u cs %x attr %x selector %x offset %llx vector %u; %s %u(%x)%s: %s\n", round, i->kind,
            i->size, o->before.s.cpl, o->before.s.seg[SEG_CS].selector, o->before.s.seg[SEG_CS].attr, i->selector,
            (unsigned long long)i->offset, i->vector, o->faulted ? "fault" : "none", o->vector, o->error, o->half ? ", half" : "", why);
 }
+
+static bool spoils_pages;
 
 static void storm(enum oracle_kind kind, void (*begin)(void), uint32_t expected)
 {
@@ -605,12 +696,19 @@ static void storm(enum oracle_kind kind, void (*begin)(void), uint32_t expected)
             o->now.efl |= EFLAGS_IF;
         else
             put_insn(&i);
+        change_pages(spoils_pages && !one_in(8) ? spoil_page : NULL);
         give();
         oracle_run(o, &i);
         if (!o->astray) {
             if (kind == ORACLE_OUTSIDE)
                 interrupt(i.vector);
             steps(b, 1);
+            if (kind == ORACLE_OUTSIDE)
+                i386_set_intr(b->c, 0, false);
+            if (goes_on() && oracle_fetch(o) && !o->astray)
+                steps(b, 1);
+        }
+        if (!o->astray) {
             seen |= o->seen;
             *(o->faulted ? &bad : &good) += 1;
             if (!same()) {
@@ -645,13 +743,17 @@ static void of_8086(void) { (one_in(2) ? of_real : of_vm86)(); }
 enum {
     IN_TASKS = SEEN_TASK | SEEN_TASK_16 | SEEN_TASK_VM86 | SEEN_TASK_HALF | SEEN_TASK_FAULT | SEEN_TRAPPED | SEEN_ERROR_TO_TASK,
     IN_DELIVERY = SEEN_LEVEL | SEEN_INWARD | SEEN_DOUBLE,
+    IN_PAGES = SEEN_PAGE_FAULT | SEEN_PAGE_WRITE | SEEN_PAGE_USER | SEEN_PAGE_DOUBLE | SEEN_PAGE_FETCH,
+    IN_PAGED_TASKS = SEEN_PAGE_NEW_TASK | SEEN_PAGE_OLD_TASK,
     IN_LONG = SEEN_LEVEL | SEEN_INWARD | SEEN_IST | SEEN_DOUBLE,
 };
 
-#define CLAIM(name, kind, begin, is_long, seen) \
+#define CLAIM(name, kind, begin, is_long, seen) CLAIM_OF_PAGES(name, kind, begin, is_long, false, seen)
+#define CLAIM_OF_PAGES(name, kind, begin, is_long, spoils, seen) \
     START_TEST(name) \
     { \
         long_case = is_long; \
+        spoils_pages = spoils; \
         storm(kind, begin, seen); \
     } \
     END_TEST
@@ -692,6 +794,38 @@ CLAIM(a_software_interrupt_in_long_mode_is_that_of_the_manual, ORACLE_INT, of_lo
       IN_LONG)
 CLAIM(an_interrupt_in_long_mode_is_that_of_the_manual, ORACLE_OUTSIDE, of_long, true,
       IN_LONG)
+CLAIM_OF_PAGES(page_faults_in_a_far_call_are_those_of_the_manual, ORACLE_CALL, of_any_protected, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_a_far_jump_are_those_of_the_manual, ORACLE_JUMP, of_any_protected, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_a_far_return_are_those_of_the_manual, ORACLE_RETURN, of_any_protected, false, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_return_are_those_of_the_manual, ORACLE_IRET, of_any_protected, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_a_software_interrupt_are_those_of_the_manual, ORACLE_INT, of_any_protected, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_are_those_of_the_manual, ORACLE_OUTSIDE, of_any_protected, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_a_call_of_an_8086_are_those_of_the_manual, ORACLE_CALL, of_vm86, false, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_return_of_an_8086_are_those_of_the_manual, ORACLE_IRET, of_vm86, false, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_a_software_interrupt_of_an_8086_are_those_of_the_manual, ORACLE_INT, of_vm86, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_of_an_8086_are_those_of_the_manual, ORACLE_OUTSIDE, of_vm86, false, true,
+      IN_PAGES | IN_PAGED_TASKS)
+CLAIM_OF_PAGES(page_faults_in_a_far_call_in_long_mode_are_those_of_the_manual, ORACLE_CALL, of_long, true, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_a_far_jump_in_long_mode_are_those_of_the_manual, ORACLE_JUMP, of_long, true, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_a_far_return_in_long_mode_are_those_of_the_manual, ORACLE_RETURN, of_long, true, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_return_in_long_mode_are_those_of_the_manual, ORACLE_IRET, of_long, true, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_a_software_interrupt_in_long_mode_are_those_of_the_manual, ORACLE_INT, of_long, true, true,
+      IN_PAGES)
+CLAIM_OF_PAGES(page_faults_in_an_interrupt_in_long_mode_are_those_of_the_manual, ORACLE_OUTSIDE, of_long, true, true,
+      IN_PAGES)
 
 Suite *test_suite(void)
 {
@@ -718,6 +852,22 @@ Suite *test_suite(void)
     tcase_add_test(t, an_interrupt_return_in_long_mode_is_that_of_the_manual);
     tcase_add_test(t, a_software_interrupt_in_long_mode_is_that_of_the_manual);
     tcase_add_test(t, an_interrupt_in_long_mode_is_that_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_call_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_jump_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_return_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_return_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_software_interrupt_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_call_of_an_8086_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_return_of_an_8086_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_software_interrupt_of_an_8086_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_of_an_8086_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_call_in_long_mode_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_jump_in_long_mode_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_far_return_in_long_mode_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_return_in_long_mode_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_a_software_interrupt_in_long_mode_are_those_of_the_manual);
+    tcase_add_test(t, page_faults_in_an_interrupt_in_long_mode_are_those_of_the_manual);
     suite_add_tcase(suite, t);
     return suite;
 }
