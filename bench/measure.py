@@ -171,11 +171,14 @@ class Console:
         return match
 
     def type(self, text):
+        self.type_unfinished(text)
+        self.write(b"\n")
+
+    def type_unfinished(self, text):
         """Each character is typed when the one before it was echoed, so that no UART need keep two."""
         for char in text.encode():
             self.write(bytes([char]))
             self.seen = os.read(self.child.process.stdout.fileno(), 65536)
-        self.write(b"\n")
 
     def write(self, data):
         try:
