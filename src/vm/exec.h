@@ -207,8 +207,9 @@ struct frontend {
     /* Bits part_shift and part_shift + 1 of an address say in which of TLB_PARTS parts it is:
      * its translation depends on that one of the first roots and on the roots that follow
      * them, not on the roots of other parts. (A root of 0 is never taken for the same as
-     * another 0.) 0: all addresses are in part 0. */
-    unsigned part_shift;
+     * another 0.) 0: all addresses are in part 0. wide_part_shift, if it is not 0, is the same for addresses from 2^32 on:
+     * halves that change by themselves are best in parts of their own. */
+    unsigned part_shift, wide_part_shift;
     /* Something must happen before the next instruction: an interrupt is
      * deliverable, a trap is pending. Pure. Called whenever run() is (re)entered
      * or a block ended with EXIT or UOP_LEAVE. */

@@ -52,7 +52,7 @@ struct tlb_info {
     uint8_t watched;  /* TRAP_READ, TRAP_WRITE: kinds of traps that touch the page */
     bool secure;      /* accesses are Secure */
     bool aligned;     /* translation.aligned */
-    bool listed;      /* in tlb_context.filled */
+    uint8_t listed;   /* of the entry, whatever it has: bit n: it is in tlb_context.filled[n] */
     uint8_t noted;    /* 1 << enum access: the footprint, if there is one, has this page */
     const struct region *device; /* whose accesses need nothing but to be alone: one answers for all of the page */
     uint64_t leaf;    /* walk_granule() of the table entry that is for this page alone, or UINT64_MAX */
@@ -70,8 +70,10 @@ struct tlb_context {
     } tables[TLB_MODES];
     unsigned emptied;      /* bit n: what was known of part n was forgotten, or never known */
     unsigned bare;         /* bit n: forgotten it was, and nothing is known of it since */
-    uint32_t *filled;      /* TLB_SLOT() of every entry in use */
-    unsigned nfilled, cap_filled;
+    struct tlb_filled {    /* TLB_SLOT() of every entry in use for that part, and of some that were */
+        uint32_t *slots;
+        unsigned count, cap;
+    } filled[TLB_PARTS];
 };
 
 /* The place of an entry in a context. */
@@ -137,7 +139,7 @@ struct jump_place {
 struct exec_shared {
     struct machine *machine;
     unsigned users;                        /* CPUs that have it */
-    unsigned part_shift;                   /* frontend.part_shift */
+    unsigned part_shift, wide_part_shift;  /* of the front end; not 0 */
 
     /* tlb.c */
     struct tlb_context **contexts;         /* of all CPUs */
@@ -319,7 +321,7 @@ void tlb_flush_all(struct exec_shared *sh);
 /* Which part of the address space `va` is in. */
 static inline unsigned tlb_part(const struct exec_shared *sh, uint64_t va)
 {
-    return (unsigned)(va >> sh->part_shift) & (TLB_PARTS - 1);
+    return (unsigned)(va >> (va >> 32 ? sh->wide_part_shift : sh->part_shift)) & (TLB_PARTS - 1);
 }
 
 static inline struct tlb_table *tlb_table(struct ucpu *c, unsigned mode)

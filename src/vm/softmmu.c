@@ -894,6 +894,7 @@ void ucpu_set_va_bits(struct ucpu *c, unsigned bits)
 void softmmu_init(struct exec_shared *sh, const struct frontend *fe)
 {
     sh->part_shift = fe->part_shift ? fe->part_shift : 62;
+    sh->wide_part_shift = fe->wide_part_shift ? fe->wide_part_shift : sh->part_shift;
     sh->machine->memory.observer = (struct memory_observer){
         .ctx = sh,
         .page_changes = on_page_changes,

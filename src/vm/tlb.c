@@ -31,6 +31,7 @@
 
 #include "base/big_memory.h"
 #include "base/buffer.h"
+#include "base/bytes.h"
 #include "base/error.h"
 
 #include <stdlib.h>
@@ -70,10 +71,10 @@ static void clear_tags(struct tlb_entry *e)
     e->read = e->write = e->fetch = TLB_NO_TAG;
 }
 
-static void forget_entry(struct tlb_table *table, unsigned index, bool listed)
+static void forget_entry(struct tlb_table *table, unsigned index)
 {
     clear_tags(&table->entries[index]);
-    table->infos[index] = (struct tlb_info){.tag = TLB_NO_TAG, .listed = listed};
+    table->infos[index] = (struct tlb_info){.tag = TLB_NO_TAG, .listed = table->infos[index].listed};
 }
 
 static void make_table(const struct exec_shared *sh, struct tlb_context *t, unsigned mode)
@@ -86,8 +87,10 @@ static void make_table(const struct exec_shared *sh, struct tlb_context *t, unsi
     memory_at_once(table->entries, n * sizeof(table->entries[0]));
     memory_at_once(table->infos, n * sizeof(table->infos[0]));
     table->next_victim = 0;
-    for (unsigned i = 0; i < n; i++)
-        forget_entry(table, i, false);
+    for (unsigned i = 0; i < n; i++) {
+        table->infos[i].listed = 0;
+        forget_entry(table, i);
+    }
 }
 
 void tlb_make_table(struct ucpu *c, unsigned mode)
@@ -95,30 +98,61 @@ void tlb_make_table(struct ucpu *c, unsigned mode)
     make_table(c->exec->shared, c->exec->context, mode);
 }
 
-/* An entry comes into use. */
-static void list(struct tlb_context *t, unsigned mode, unsigned index)
+/* An entry comes into use for a part of the address space. */
+static void list(struct tlb_context *t, unsigned mode, unsigned index, unsigned part)
 {
     struct tlb_info *info = &t->tables[mode].infos[index];
+    struct tlb_filled *f = &t->filled[part];
 
-    if (info->listed)
+    if (info->listed >> part & 1)
         return;
-    if (t->nfilled == t->cap_filled) {
-        t->cap_filled = t->cap_filled ? 2 * t->cap_filled : 1024;
-        t->filled = xrealloc(t->filled, t->cap_filled * sizeof(t->filled[0]));
+    if (f->count == f->cap) {
+        f->cap = f->cap ? 2 * f->cap : 256;
+        f->slots = xrealloc(f->slots, f->cap * sizeof(f->slots[0]));
     }
-    t->filled[t->nfilled++] = TLB_SLOT(mode, index);
-    info->listed = true;
+    f->slots[f->count++] = TLB_SLOT(mode, index);
+    info->listed |= (uint8_t)(1u << part);
 }
 
-static void swap_entries(struct tlb_table *table, unsigned a, unsigned b)
+static struct tlb_table *table_of(struct tlb_context *t, uint32_t slot)
 {
+    return &t->tables[TLB_SLOT_MODE(slot)];
+}
+
+/* What the slots some places on have is wanted soon: it is all over the host's memory. (Inlined: compilers drop calls of functions that do
+ * nothing else.) */
+__attribute__((always_inline)) static inline void look_ahead(const struct tlb_context *t, const struct tlb_filled *f, unsigned i, const struct tlb_context *other)
+{
+    uint32_t slot;
+
+    if (i + 8 >= f->count)
+        return;
+    slot = f->slots[i + 8];
+    __builtin_prefetch(&t->tables[TLB_SLOT_MODE(slot)].infos[TLB_SLOT_INDEX(slot)]);
+    __builtin_prefetch(&t->tables[TLB_SLOT_MODE(slot)].entries[TLB_SLOT_INDEX(slot)]);
+    if (other && other->tables[TLB_SLOT_MODE(slot)].infos) {
+        __builtin_prefetch(&other->tables[TLB_SLOT_MODE(slot)].infos[TLB_SLOT_INDEX(slot)], 1);
+        __builtin_prefetch(&other->tables[TLB_SLOT_MODE(slot)].entries[TLB_SLOT_INDEX(slot)], 1);
+    }
+}
+
+static void swap_entries(const struct exec_shared *sh, struct tlb_context *t, unsigned mode, unsigned a, unsigned b)
+{
+    struct tlb_table *table = &t->tables[mode];
     struct tlb_entry entry = table->entries[a];
-    struct tlb_info info = table->infos[a];
+    struct tlb_info info_a = table->infos[a], info_b = table->infos[b];
+    uint8_t listed_a = info_a.listed, listed_b = info_b.listed;
 
     table->entries[a] = table->entries[b];
-    table->infos[a] = table->infos[b];
     table->entries[b] = entry;
-    table->infos[b] = info;
+    table->infos[a] = info_b;
+    table->infos[a].listed = listed_a;
+    table->infos[b] = info_a;
+    table->infos[b].listed = listed_b;
+    if (info_b.tag != TLB_NO_TAG)
+        list(t, mode, a, tlb_part(sh, info_b.tag));
+    if (info_a.tag != TLB_NO_TAG)
+        list(t, mode, b, tlb_part(sh, info_a.tag));
 }
 
 /* Many of these in little time: the guest's working set is larger than the TLB, or in each other's way. */
@@ -146,17 +180,16 @@ struct tlb_info *tlb_renew(struct ucpu *c, unsigned mode, uint64_t va)
     unsigned index = tlb_index(c->exec->shared, va);
     uint64_t old = table->infos[index].tag;
 
-    list(t, mode, index);
-    t->bare &= ~(1u << tlb_part(c->exec->shared, va));
+    t->bare &= ~(1u << tlb_part(c->exec->shared, va & PAGE_MASK));
     if (old != TLB_NO_TAG && old != (va & PAGE_MASK)) {
         unsigned victim = (unsigned)c->exec->shared->tlb_mask + 1 + table->next_victim++ % TLB_VICTIMS;
 
-        list(t, mode, victim);
         if (table->infos[victim].tag != TLB_NO_TAG)
             note_loss(c, LOSS_WALK);
-        swap_entries(table, index, victim);
+        swap_entries(c->exec->shared, t, mode, index, victim);
     }
-    forget_entry(table, index, true);
+    forget_entry(table, index);
+    list(t, mode, index, tlb_part(c->exec->shared, va & PAGE_MASK));
     return &table->infos[index];
 }
 
@@ -169,30 +202,37 @@ bool tlb_recall(struct ucpu *c, unsigned mode, uint64_t va)
         return false; /* it is there: a page of a device, or watched */
     for (unsigned i = first; i < first + TLB_VICTIMS; i++)
         if (table->infos[i].tag == (va & PAGE_MASK)) {
-            list(c->exec->context, mode, index);
-            swap_entries(table, index, i);
+            swap_entries(c->exec->shared, c->exec->context, mode, index, i);
             note_loss(c, LOSS_RECALL);
             return true;
         }
     return false;
 }
 
-/* Forget what a context knows of some parts of the address space. */
-static void empty_parts(struct exec_shared *sh, struct tlb_context *t, unsigned parts)
+/* Forget what a context knows of a part of the address space. */
+static void empty_part(const struct exec_shared *sh, struct tlb_context *t, unsigned part)
 {
-    unsigned kept = 0;
+    struct tlb_filled *f = &t->filled[part];
 
-    for (unsigned i = 0; i < t->nfilled; i++) {
-        struct tlb_table *table = &t->tables[TLB_SLOT_MODE(t->filled[i])];
-        unsigned index = TLB_SLOT_INDEX(t->filled[i]);
-        const struct tlb_info *info = &table->infos[index];
+    for (unsigned i = 0; i < f->count; i++) {
+        unsigned index = TLB_SLOT_INDEX(f->slots[i]);
+        struct tlb_table *table = table_of(t, f->slots[i]);
+        struct tlb_info *info = &table->infos[index];
 
-        if (info->tag != TLB_NO_TAG && !(parts >> tlb_part(sh, info->tag) & 1))
-            t->filled[kept++] = t->filled[i];
-        else
-            forget_entry(table, index, false);
+        look_ahead(t, f, i, NULL);
+        info->listed &= (uint8_t)~(1u << part);
+        if (info->tag != TLB_NO_TAG && tlb_part(sh, info->tag) == part)
+            forget_entry(table, index);
     }
-    t->nfilled = kept;
+    f->count = 0;
+}
+
+/* Forget what a context knows of some parts of the address space. */
+static void empty_parts(const struct exec_shared *sh, struct tlb_context *t, unsigned parts)
+{
+    for (unsigned part = 0; part < TLB_PARTS; part++)
+        if (parts >> part & 1)
+            empty_part(sh, t, part);
     t->emptied |= parts;
     t->bare |= parts;
 }
@@ -289,7 +329,7 @@ static void compare_tables(const struct exec_shared *sh, struct kin_table *k)
     old = memory_page(m, k->old_page) + (k->old.at & ~PAGE_MASK);
     new = memory_page(m, k->new_page) + (k->new.at & ~PAGE_MASK);
     for (unsigned n = 0; n < k->old.count; n++)
-        if (!memcmp(old + n * k->old.size, new + n * k->old.size, k->old.size))
+        if (k->old.size == 8 ? get_le64(old + n * 8) == get_le64(new + n * 8) : get_le32(old + n * 4) == get_le32(new + n * 4))
             set_bit(k->same, n);
 }
 
@@ -363,6 +403,36 @@ static bool replaces(const struct kinship *kin, uint32_t page, const struct walk
     return top && !w->inner;
 }
 
+static void inherit_part(struct exec_shared *sh, const struct kinship *kin, const struct tlb_context *from, struct tlb_context *t,
+                         unsigned part)
+{
+    const struct tlb_filled *f = &from->filled[part];
+
+    for (unsigned i = 0; i < f->count; i++) {
+        unsigned mode = TLB_SLOT_MODE(f->slots[i]), index = TLB_SLOT_INDEX(f->slots[i]);
+        const struct tlb_table *table = &from->tables[mode];
+        const struct tlb_info *info = &table->infos[index];
+        struct tlb_info *to;
+        uint8_t listed;
+
+        look_ahead(from, f, i, t);
+        if (info->tag == TLB_NO_TAG || tlb_part(sh, info->tag) != part || !walks_are_same(sh, kin, info->tag))
+            continue;
+        if (!t->tables[mode].entries)
+            make_table(sh, t, mode);
+        to = &t->tables[mode].infos[index];
+        if (to->tag != TLB_NO_TAG)
+            continue;
+        list(t, mode, index, part);
+        listed = to->listed;
+        *to = *info;
+        to->listed = listed;
+        t->tables[mode].entries[index] = table->entries[index];
+        if (table->entries[index].write != TLB_NO_TAG)
+            note_write(sh, t, info->number, info->tag);
+    }
+}
+
 /* Take over what the current context knows where the other one's walks are the same, and it knows nothing. */
 static void inherit(struct exec *x, struct tlb_context *t)
 {
@@ -372,24 +442,9 @@ static void inherit(struct exec *x, struct tlb_context *t)
 
     if (!find_kinship(x, t, &kin))
         return;
-    for (unsigned i = 0; i < from->nfilled; i++) {
-        unsigned mode = TLB_SLOT_MODE(from->filled[i]), index = TLB_SLOT_INDEX(from->filled[i]);
-        const struct tlb_table *table = &from->tables[mode];
-        const struct tlb_info *info = &table->infos[index];
-
-        if (info->tag == TLB_NO_TAG || !walks_are_same(sh, &kin, info->tag))
-            continue;
-        if (!t->tables[mode].entries)
-            make_table(sh, t, mode);
-        if (t->tables[mode].infos[index].tag != TLB_NO_TAG)
-            continue;
-        list(t, mode, index);
-        t->tables[mode].infos[index] = *info;
-        t->tables[mode].infos[index].listed = true;
-        t->tables[mode].entries[index] = table->entries[index];
-        if (table->entries[index].write != TLB_NO_TAG)
-            note_write(sh, t, info->number, info->tag);
-    }
+    for (unsigned part = 0; part < TLB_PARTS; part++)
+        if (kin.parts >> part & 1 || kin.tops[part].old.count)
+            inherit_part(sh, &kin, from, t, part);
     for (unsigned i = 0; i < sh->nwalked_pages; i++) {
         struct walked *w = sh->pages[sh->walked_pages[i]].walked;
 
@@ -503,8 +558,9 @@ void ucpu_set_tlb_mode(struct ucpu *c, unsigned mode)
 static bool nothing_cached(const struct exec_shared *sh)
 {
     for (unsigned i = 0; i < sh->ncontexts; i++)
-        if (sh->contexts[i]->nfilled)
-            return false;
+        for (unsigned part = 0; part < TLB_PARTS; part++)
+            if (sh->contexts[i]->filled[part].count)
+                return false;
     return true;
 }
 
@@ -543,12 +599,14 @@ void tlb_flush_all(struct exec_shared *sh)
 
 void tlb_allow_no_writes(struct exec_shared *sh)
 {
-    for (unsigned n = 0; n < sh->ncontexts; n++) {
-        struct tlb_context *t = sh->contexts[n];
+    for (unsigned n = 0; n < sh->ncontexts; n++)
+        for (unsigned part = 0; part < TLB_PARTS; part++) {
+            struct tlb_context *t = sh->contexts[n];
+            const struct tlb_filled *f = &t->filled[part];
 
-        for (unsigned i = 0; i < t->nfilled; i++)
-            t->tables[TLB_SLOT_MODE(t->filled[i])].entries[TLB_SLOT_INDEX(t->filled[i])].write = TLB_NO_TAG;
-    }
+            for (unsigned i = 0; i < f->count; i++)
+                table_of(t, f->slots[i])->entries[TLB_SLOT_INDEX(f->slots[i])].write = TLB_NO_TAG;
+        }
 }
 
 /* ---- inline writes ---- */
@@ -576,6 +634,17 @@ static void revoke_at(const struct exec_shared *sh, struct tlb_context *t, uint3
     }
 }
 
+/* In a context in which it was at several. */
+static void revoke_everywhere(struct tlb_context *t, uint32_t page)
+{
+    for (unsigned part = 0; part < TLB_PARTS; part++) {
+        const struct tlb_filled *f = &t->filled[part];
+
+        for (unsigned i = 0; i < f->count; i++)
+            revoke_entry(table_of(t, f->slots[i]), TLB_SLOT_INDEX(f->slots[i]), page);
+    }
+}
+
 void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
 {
     struct page_derived *p = &sh->pages[page];
@@ -590,8 +659,7 @@ void tlb_revoke_write(struct exec_shared *sh, uint32_t page)
         if (p->granted_va != GRANTED_MANY)
             revoke_at(sh, t, page, p->granted_va);
         else
-            for (unsigned i = 0; i < t->nfilled; i++)
-                revoke_entry(&t->tables[TLB_SLOT_MODE(t->filled[i])], TLB_SLOT_INDEX(t->filled[i]), page);
+            revoke_everywhere(t, page);
     }
     p->granted = 0;
 }
@@ -674,7 +742,7 @@ bool tlb_depends_on(const struct exec_shared *sh, uint32_t page, unsigned offset
 static void forget_leaf(struct tlb_table *table, unsigned index, uint64_t leaf)
 {
     if (table->infos[index].leaf == leaf && table->infos[index].tag != TLB_NO_TAG)
-        forget_entry(table, index, true);
+        forget_entry(table, index);
 }
 
 /* The entry of one page changes: granule `g` of table page `table`. */
@@ -765,7 +833,8 @@ static void free_tables(struct tlb_context *t)
         free(t->tables[mode].infos);
         t->tables[mode] = (struct tlb_table){0};
     }
-    t->nfilled = 0;
+    for (unsigned part = 0; part < TLB_PARTS; part++)
+        t->filled[part].count = 0;
 }
 
 static void note_size(struct exec *x)
@@ -832,7 +901,8 @@ void tlb_finish(struct exec_shared *sh)
         struct tlb_context *t = sh->contexts[--sh->ncontexts];
 
         free_tables(t);
-        free(t->filled);
+        for (unsigned part = 0; part < TLB_PARTS; part++)
+            free(t->filled[part].slots);
         free(t);
     }
     free(sh->contexts);

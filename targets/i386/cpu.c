@@ -505,6 +505,7 @@ static const struct frontend frontend = {
     .roots = i386_roots,
     .top_table = i386_top_table,
     .part_shift = 30, /* PAE paging: a root for each GiB */
+    .wide_part_shift = 46, /* 64 bits: kernels have the upper half */
     .event_ready = i386_event_ready,
     .quiet = i386_quiet,
     .take_event = i386_take_event,
