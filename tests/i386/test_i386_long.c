@@ -852,6 +852,42 @@ START_TEST(a_table_reached_by_two_ways_has_the_rights_of_each)
 }
 END_TEST
 
+/* What is cached of the upper half, where kernels are, stays when a table of the lower one changes (a process ends). */
+START_TEST(a_table_of_the_lower_half_takes_nothing_of_the_upper_one_along)
+{
+    const uint64_t low = UINT64_C(0x8000000000);
+    struct ucpu_stats before, after;
+
+    poke64(b, PML4 + 8, PT | 7);
+    poke64(b, PT, (PT + 0x3000) | 7);
+    poke64(b, PT + 0x3000, 0x000087);
+    poke(b, KCODE, "\x8a\x03\x48\x89\x03", 5); /* mov (%rbx),%al; mov %rax,(%rbx) */
+    for (unsigned round = 0; round < 2; round++) {
+        ucpu_stats(&b->c->u, &before);
+        for (unsigned page = 0; page < 16; page++) {
+            s->gpr[EBX] = HIGH + page * 0x1000;
+            s->rip = KCODE;
+            steps(b, 1);
+        }
+        ucpu_stats(&b->c->u, &after);
+        if (round)
+            break;
+        s->gpr[EBX] = low;
+        s->rip = KCODE;
+        steps(b, 1);
+        s->gpr[EBX] = PT;
+        s->gpr[EAX] = 0;
+        steps(b, 1);
+    }
+    ck_assert_uint_le(after.tlb_misses - before.tlb_misses, 4);
+    s->gpr[EBX] = low;
+    s->rip = KCODE;
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(s->cr2, low);
+}
+END_TEST
+
 /* A supervisor's write to a read-only page, with CR0.WP changed between by MOV. */
 START_TEST(write_protection_is_that_of_the_moment)
 {
@@ -915,6 +951,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, mmx_tells_of_pending_exceptions_and_some_forms_do_not_exist, 0, 7);
     tcase_add_test(t, sixteen_bits_are_pushed_and_popped_in_64_bit_mode);
     tcase_add_test(t, a_table_reached_by_two_ways_has_the_rights_of_each);
+    tcase_add_test(t, a_table_of_the_lower_half_takes_nothing_of_the_upper_one_along);
     tcase_add_test(t, write_protection_is_that_of_the_moment);
     tcase_add_loop_test(t, alignment_is_that_of_the_operand, 0, (int)ARRAY_LEN(aligned_rows));
     suite_add_tcase(suite, t);
