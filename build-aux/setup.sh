@@ -136,10 +136,13 @@ quietly() {
         sleep 1
         quiet_seconds=$((quiet_seconds + 1))
         quiet_done=$(grep -c '^  CC ' "$quiet_log") || :
+        # autoreconf and configure come first.
+        quiet_what='looking at what this system has'
+        [ "$quiet_done" -eq 0 ] || quiet_what="$quiet_done of $quiet_files files compiled"
         if [ -t 1 ]; then
-            printf '\r   %d of %d files compiled (%d s) ' "$quiet_done" "$quiet_files" $quiet_seconds
-        elif [ $((quiet_seconds % 15)) -eq 0 ]; then
-            printf '   %d of %d files compiled (%d s)\n' "$quiet_done" "$quiet_files" $quiet_seconds
+            printf '\r\033[K   %s (%d s) ' "$quiet_what" $quiet_seconds
+        elif [ $((quiet_seconds % ${quiet_every:-15})) -eq 0 ]; then
+            printf '   %s (%d s)\n' "$quiet_what" $quiet_seconds
         fi
     done
     [ ! -t 1 ] || printf '\r\033[K'

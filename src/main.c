@@ -169,6 +169,8 @@ static int build_machine(struct machine **m, struct supplies *su, struct options
                     (flash.data && !pc_is_firmware(flash.data, flash.len) && !boot_image_elf_machine(&kernel));
     int r;
 
+    /* Nothing to boot: a device tree is asked for, which only that board has. */
+    for_virt = for_virt || (o->dumpdtb && !kernel.data && !pc_is_firmware(firmware.data, firmware.len));
     if (!o->cpu && o->kind != MACHINE_VIRT && !(o->kind == MACHINE_BY_KERNEL && for_virt) &&
         pc_is_64bit(firmware.data ? firmware.data : kernel.data, firmware.data ? firmware.len : kernel.len))
         o->cpu = "qemu64";

@@ -86,10 +86,11 @@ static int settle_virt(struct options *o, struct error *err)
 
 static int settle_pc(struct options *o, struct error *err)
 {
-    const char *odd = o->semihosting ? "semihosting" : o->dumpdtb ? "dumpdtb" : NULL;
-
-    if (odd)
-        return error_set(err, -EINVAL, "--%s is for --machine virt", odd);
+    if (o->semihosting)
+        return error_set(err, -EINVAL, "--semihosting is for --machine virt");
+    if (o->dumpdtb)
+        return error_set(err, -EINVAL, "--dumpdtb: a PC has no device tree (its firmware, or hindcast, makes ACPI tables); --machine virt "
+                                       "has one");
     if (o->append && !o->replay && !options_file(o, IMAGE_KERNEL))
         return error_set(err, -EINVAL, "--append: these words are for a kernel, and there is no --kernel");
     o->s3 = o->s3 && !o->no_s3;
@@ -120,7 +121,7 @@ enum drive_interface options_usual_interface(const struct options *o)
 int options_settle(struct options *o, bool for_virt, struct error *err)
 {
     if (o->kind == MACHINE_BY_KERNEL)
-        options_take_machine(o, for_virt || o->secure_option || o->dumpdtb ? "virt" : "pc", NULL);
+        options_take_machine(o, for_virt || o->secure_option ? "virt" : "pc", NULL);
     if (o->secure_option && settle_secure(o, err) < 0)
         return -EINVAL;
     if (!o->topology.cpus)

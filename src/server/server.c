@@ -180,6 +180,18 @@ static bool run_must_end(const struct server *s)
     return s->session && rsp_interrupt_requested(s->session);
 }
 
+/* What looks like a guest that hangs, or like hindcast. Once: some go on by NMIs, again and again. */
+static void tell_of_deafness(struct server *s)
+{
+    bool live = timeline_outside(s->timeline) && timeline_position(s->timeline) >= timeline_edge(s->timeline);
+
+    if (s->told_deaf || !live || !machine_is_deaf(s->machine))
+        return;
+    s->told_deaf = true;
+    server_say(s, "at position %" PRIu64 " the guest halts with interrupts disabled: only an NMI, an SMI or a reset gets it on (monitor "
+               "system_reset)", machine_position(s->machine));
+}
+
 static bool on_poll(void *ctx)
 {
     struct server *s = ctx;
@@ -198,6 +210,7 @@ static bool on_poll(void *ctx)
         serve(s, 50 * MS); /* so much for a client that is slow, and no more */
     if (!timeline_querying(s->timeline)) {
         server_record_update(s, false);
+        tell_of_deafness(s); /* (without sleeping, time jumps on, and there is no waiting) */
         show_progress(s);
     } else if (timeline_searching_far(s->timeline, &done, &all)) {
         server_show_search(s, done, all);
@@ -217,6 +230,7 @@ static uint64_t on_wait(void *ctx, uint64_t ns)
 
     if (server_ports_take_input(s) || server_net_take_input(s) || server_usb_take_input(s) || server_tpm_serve(s))
         ns = 0;
+    tell_of_deafness(s);
     if (s->brief && ns > BRIEF_NS)
         ns = BRIEF_NS;
     serve(s, ns < due ? ns : due);

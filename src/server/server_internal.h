@@ -160,6 +160,7 @@ struct server {
     char moved[128];             /* the run that ends has gone to another branch: its name; "": it has not */
     struct buffer branch_line;   /* what the guest puts out on a branch, up to a line's end */
 
+    bool told_deaf;              /* that the guest sleeps with interrupts disabled */
     bool told_unkept;            /* that names do not keep their checkpoints for want of memory */
     uint64_t told_lost;          /* bit n: that the client of config.backs[n] does not get all that the guest puts out */
 

@@ -62,6 +62,9 @@ struct cpu_ops {
     /* What it waits for that only another CPU can do to it, for people: "a SIPI". No interrupt, device or time wakes it
      * before. NULL: it waits for no such thing. May be NULL: it never does. */
     const char *(*awaits)(const struct cpu *);
+    /* Does it sleep with interrupts disabled, so that no device's but one that cannot be masked wakes it? May be NULL: nobody
+     * knows. */
+    bool (*deaf)(const struct cpu *);
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
     bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);

@@ -801,6 +801,23 @@ bool machine_waits_for_held(const struct machine *m)
     return waits;
 }
 
+bool machine_is_deaf(const struct machine *m)
+{
+    bool deaf = false;
+
+    if (m->asleep && m->asleep(m))
+        return false;
+    for (unsigned i = 0; i < m->ncpus; i++) {
+        const struct cpu *cpu = m->cpus[i];
+
+        if (cpu->ops->deaf && cpu->ops->deaf(cpu))
+            deaf = true;
+        else if (!cpu->ops->awaits || !cpu->ops->awaits(cpu))
+            return false;
+    }
+    return deaf;
+}
+
 bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, size_t len)
 {
     if (version != 1 || len != offsetof(struct cpu_share, held))

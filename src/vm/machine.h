@@ -259,6 +259,9 @@ uint64_t machine_held(const struct machine *m);
 /* Does the debugger hold some, and wait all others (there are some) for what only another CPU could do (cpu_ops.awaits)? Then
  * nobody makes a step any more until it lets one go. */
 bool machine_waits_for_held(const struct machine *m);
+/* Is there one that sleeps with interrupts disabled, and do all others too, or wait for what only another CPU could do?
+ * (Suspended to RAM they do not.) */
+bool machine_is_deaf(const struct machine *m);
 /* Make a CPU's share of one in an older layout: the same as cpu_ops.upgrade. */
 bool machine_upgrade_share(struct cpu *cpu, uint32_t version, const void *old, size_t len);
 /* With stop_when_idle: let the sleeping CPUs' clock jump to `to`, which must not be

@@ -267,6 +267,14 @@ static const char *awaits(const struct cpu *cpu)
     return const_cpu(cpu)->st->halted == I386_WAITS && !has_no_power(cpu) ? "a SIPI" : NULL;
 }
 
+/* Not so MWAIT with ECX bit 0; and by CR4.VME a program's virtual IF counts. */
+static bool deaf(const struct cpu *cpu)
+{
+    const struct i386_state *s = const_cpu(cpu)->st;
+
+    return (s->halted == I386_HALTED || s->halted == I386_MWAIT) && !(s->eflags & (EFLAGS_IF | EFLAGS_VIF)) && idle(cpu);
+}
+
 static uint64_t pc(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
@@ -448,6 +456,7 @@ static const struct cpu_ops ops = {
     .idle = idle,
     .activity = activity,
     .awaits = awaits,
+    .deaf = deaf,
     .room = i386_pmu_room,
     .stood = stood,
     .line = line,

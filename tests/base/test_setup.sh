@@ -74,8 +74,21 @@ what_fails_is_shown_with_its_status() {
     [ -z "$(quietly echo noise | grep noise)" ]
 }
 
+what_it_does_before_anything_is_compiled_is_said() {
+    mkdir -p "$tmp/t/src" "$tmp/t/targets"
+    touch "$tmp/t/src/a.c" "$tmp/t/targets/b.c"
+    # shellcheck disable=SC1090
+    . "$setup"
+    top=$tmp/t
+    quiet_every=1
+    out=$(quietly sh -c 'sleep 2; echo "  CC       a.o"; sleep 2')
+    case $out in *" 0 of "*) return 1 ;; esac
+    case $out in *"looking at what this system has"*"1 of 2 files compiled"*) ;; *) return 1 ;; esac
+}
+
 for name in a_tree_whose_path_has_a_space_is_built_by_another_name an_ordinary_path_stays clang_alone_suffices \
-    a_compiler_of_several_words_is_not_missing what_fails_is_shown_with_its_status; do
+    a_compiler_of_several_words_is_not_missing what_fails_is_shown_with_its_status \
+    what_it_does_before_anything_is_compiled_is_said; do
     claim "$name" "$name"
 done
 echo "$passed passed, $failed failed"

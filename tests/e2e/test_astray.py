@@ -132,5 +132,62 @@ def claim_all_cpus_that_sleep_for_ever_can_be_looked_at():
             c.ask("vCont;c")
 
 
+DEAF = r"at position \d+ the guest halts with interrupts disabled: only an NMI"
+
+
+def claim_a_guest_that_halts_with_interrupts_disabled_is_told_of_once():
+    halts = """
+        movw $0x443, %dx                # the watchdog's NMI comes in 2 seconds
+        movb $0xe, %al
+        outb %al, %dx
+        cli
+1:      hlt
+        jmp 1b
+nmi:    incl 0x9000
+        outb %al, %dx
+        iretl
+"""
+    before = """
+        movl $idt + 16, %edi            # the gate of vector 2
+        movl $nmi, %eax
+        movw %ax, (%edi)
+        movw %cs, 2(%edi)
+        movw $0x8e00, 4(%edi)
+        shrl $16, %eax
+        movw %ax, 6(%edi)
+        lidt idtr
+        jmp 0f
+        .balign 8
+idt:    .fill 24
+idtr:   .word 23
+        .long idt
+0:
+"""
+    guest = build_guest(before + halts)
+    for options in ("--smp", "2"), ("--icount", "sleep=off"), ("--device", "ib700", "--watchdog-action", "inject-nmi"):
+        with Server(*options, "--run", guest=guest) as s:
+            s.wait_errors(DEAF)
+            c = s.client()
+            if "ib700" in options:
+                c.ask("Z2,9000,4")
+                for _ in range(3):
+                    contains(c.ask("c"), "watch:")
+                equal(c.memory(0x9000, 4)[0], 3, "NMIs that it went on by")
+            equal(s.errors.count("interrupts disabled"), 1, s.errors)
+
+
+def claim_a_guest_that_waits_for_interrupts_is_not_called_deaf():
+    awake_soon = """
+        sti
+1:      hlt
+        jmp 1b
+"""
+    with Server("--run", "--smp", "2", guest=build_guest(awake_soon)) as s:
+        time.sleep(1)
+        c = s.client()
+        contains(c.monitor("info cpus"), "halted")
+        check("interrupts disabled" not in s.errors, s.errors)
+
+
 if __name__ == "__main__":
     harness.main(sys.modules[__name__], (harness.I386,))

@@ -485,6 +485,15 @@ def claim_firmware_in_the_first_flash_bank_is_enough_to_boot():
         check(os.path.getsize(dtb) > 1000)
 
 
+def claim_a_pc_has_no_device_tree_to_dump():
+    with tempfile.TemporaryDirectory() as d:
+        tree = os.path.join(d, "dtb")
+        kernel = harness.build_guest("1: hlt\n jmp 1b\n")
+        for words in (kernel,), (kernel, "--cpu", "qemu64"), ("--machine", "pc", kernel):
+            refused(r"--dumpdtb: a PC has no device tree", "--dumpdtb", tree, *words)
+        check(not os.path.exists(tree), "something was written")
+
+
 def claim_secure_is_the_machines_property():
     with tempfile.TemporaryDirectory() as d:
         trees = []
