@@ -48,6 +48,11 @@ int i386_op_limit(struct ucpu *u, const struct uop *op)
     return i386_raise_error(i386_of(u), seg == SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 
+int i386_op_limit_or_4g(struct ucpu *u, const struct uop *op)
+{
+    return get32(u, op->b) == UINT32_MAX ? UOP_NEXT : i386_op_limit(u, op);
+}
+
 int i386_op_linear(struct ucpu *u, const struct uop *op)
 {
     unsigned seg = op->b & 15, size = op->b >> I386_LINEAR_SIZE_SHIFT & 63, alignment = op->b >> I386_LINEAR_ALIGN_SHIFT;

@@ -40,6 +40,7 @@ i386_helper i386_op_bound;        /* *a within the bounds at segment d, S_T(0); 
 /* ---- flow.c: memory checks, stack frames, transfers ---- */
 i386_helper i386_op_raise;        /* exception d; a: there is an error code, b */
 i386_helper i386_op_limit;        /* a limit was exceeded; b: state offset of the segment's limit */
+i386_helper i386_op_limit_or_4g;  /* the same, but that one of 4 GiB - 1 is none */
 i386_helper i386_op_linear;       /* *d = linear address of offset *a; b: I386_LINEAR_* */
 enum {
     I386_LINEAR_SIZE_SHIFT = 4,     /* low bits: segment; size in bytes << 4 */

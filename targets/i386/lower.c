@@ -1294,6 +1294,24 @@ static enum seg_class class_of(const struct i386_segment *s)
     return s->base ? SEG_BIG : SEG_FLAT;
 }
 
+/* What a segment register's descriptor is in the mode. */
+static uint64_t segment_mode(const struct i386_segment *s, unsigned seg)
+{
+    enum seg_class class = class_of(s);
+    bool code = s->attr & 8;
+
+    if (class != SEG_GENERAL || !s->valid || (s->attr & (SEG_ATTR_S | SEG_ATTR_P)) != (SEG_ATTR_S | SEG_ATTR_P) ||
+        !(code ? s->attr & 2 : !(s->attr & 4)))
+        return (uint64_t)class << (MODE_SEG_SHIFT + 2 * seg);
+    return UINT64_C(1) << (MODE_READS_SHIFT + seg);
+}
+
+/* Where that is. */
+static uint64_t segment_mask(unsigned seg)
+{
+    return UINT64_C(3) << (MODE_SEG_SHIFT + 2 * seg) | UINT64_C(1) << (MODE_READS_SHIFT + seg);
+}
+
 uint64_t i386_model_mode(const struct i386_model *m)
 {
     uint32_t later = i386_model_features(m, CPUID_1_ECX) | i386_model_features(m, CPUID_7_EBX) | i386_model_features(m, CPUID_7_ECX) |
@@ -1364,14 +1382,13 @@ uint64_t i386_block_mode(const struct i386_cpu *c)
     if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
         return mode | MODE_ALIGN; /* every segment is SEG_GENERAL */
     for (unsigned n = SEG_ES; n <= SEG_GS; n++)
-        mode |= (uint64_t)class_of(&st->seg[n]) << (MODE_SEG_SHIFT + 2 * n);
+        mode |= segment_mode(&st->seg[n], n);
     return mode;
 }
 
 uint64_t i386_block_mode_moved(const struct i386_cpu *c, unsigned cpl)
 {
-    const uint64_t code = 3u << (MODE_SEG_SHIFT + 2 * SEG_CS), stack = 3u << (MODE_SEG_SHIFT + 2 * SEG_SS);
-    const uint64_t stays = UINT32_MAX & ~(MODE_CODE32 | MODE_STACK32 | MODE_USER | code | stack);
+    const uint64_t stays = UINT32_MAX & ~(MODE_CODE32 | MODE_STACK32 | MODE_USER | segment_mask(SEG_CS) | segment_mask(SEG_SS));
     const struct i386_state *st = c->st;
     uint64_t mode = c->block_mode;
     bool user = cpl == 3;
@@ -1384,13 +1401,11 @@ uint64_t i386_block_mode_moved(const struct i386_cpu *c, unsigned cpl)
     mode |= (uint64_t)st->seg[SEG_CS].limit << 32 | (st->seg[SEG_CS].attr & SEG_ATTR_DB ? MODE_CODE32 : 0);
     mode |= st->seg[SEG_SS].attr & SEG_ATTR_DB ? MODE_STACK32 : 0;
     mode |= user ? MODE_USER : 0;
-    mode |= (uint64_t)class_of(&st->seg[SEG_CS]) << (MODE_SEG_SHIFT + 2 * SEG_CS);
-    return mode | (uint64_t)class_of(&st->seg[SEG_SS]) << (MODE_SEG_SHIFT + 2 * SEG_SS);
+    return mode | segment_mode(&st->seg[SEG_CS], SEG_CS) | segment_mode(&st->seg[SEG_SS], SEG_SS);
 }
 
 uint64_t i386_block_mode_loaded(const struct i386_cpu *c, unsigned seg)
 {
-    const unsigned shift = MODE_SEG_SHIFT + 2 * seg;
     const struct i386_segment *sg = &c->st->seg[seg];
     uint64_t mode = c->block_mode;
 
@@ -1400,5 +1415,5 @@ uint64_t i386_block_mode_loaded(const struct i386_cpu *c, unsigned seg)
         mode = sg->attr & SEG_ATTR_DB ? mode | MODE_STACK32 : mode & ~(uint64_t)MODE_STACK32;
     if (mode & MODE_ALIGN)
         return mode;
-    return (mode & ~((uint64_t)3 << shift)) | (uint64_t)class_of(sg) << shift;
+    return (mode & ~segment_mask(seg)) | segment_mode(sg, seg);
 }

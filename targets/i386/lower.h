@@ -40,11 +40,13 @@ enum {
     MODE_AVX    = 1u << 24, /* CR4.OSXSAVE, XCR0.SSE and XCR0.AVX are set: those of them on XMM and YMM registers exist */
     /* two bits for each of ES CS SS DS FS GS: enum seg_class */
     MODE_SEG_SHIFT = 8,
+    /* a bit for each of them: mode_reads() */
+    MODE_READS_SHIFT = 25,
 };
 
 /* How an access through a segment has to be lowered. */
 enum seg_class {
-    SEG_GENERAL, /* everything is checked by a helper */
+    SEG_GENERAL, /* everything is checked by a helper, unless it is a read and mode_reads() */
     SEG_UP,      /* readable, writable, expand-up: compare the limit, add the base */
     SEG_BIG,     /* and the limit is 4 GiB - 1: add the base */
     SEG_FLAT,    /* and the base is 0 */
@@ -53,6 +55,13 @@ enum seg_class {
 static inline enum seg_class mode_seg(uint64_t mode, unsigned seg)
 {
     return (enum seg_class)((mode >> (MODE_SEG_SHIFT + 2 * seg)) & 3);
+}
+
+/* Of one that is SEG_GENERAL: may it be read and is not expand-down, as code and constants are? Then reads are as of SEG_UP, whose
+ * limit may be 4 GiB - 1 as well. */
+static inline bool mode_reads(uint64_t mode, unsigned seg)
+{
+    return mode >> (MODE_READS_SHIFT + seg) & 1;
 }
 
 /* What of a block mode is the model's: the instructions that it can have. */

@@ -126,6 +126,7 @@ static void through_segment_64(struct lower *l, struct mem *m, unsigned seg, uns
 static void through_segment(struct lower *l, struct mem *m, unsigned seg, unsigned size, unsigned alignment, bool write, unsigned temp)
 {
     enum seg_class class = mode_seg(l->mode, seg);
+    bool only_read = class == SEG_GENERAL && !write && mode_reads(l->mode, seg);
     unsigned off;
 
     if (wide(l)) {
@@ -140,13 +141,13 @@ static void through_segment(struct lower *l, struct mem *m, unsigned seg, unsign
         m->scale = 0;
         return;
     }
-    if (class == SEG_GENERAL) {
+    if (class == SEG_GENERAL && !only_read) {
         checked_address(l, m, seg, size, alignment, write, temp);
         return;
     }
     off = mem_flatten(l, m, temp);
-    if (class == SEG_UP)
-        build_call(l->b, i386_op_limit, size - 1, off, S_SEG(seg, limit))->op = UOP_LIMIT32;
+    if (class != SEG_BIG)
+        build_call(l->b, only_read ? i386_op_limit_or_4g : i386_op_limit, size - 1, off, S_SEG(seg, limit))->op = UOP_LIMIT32;
     *m = (struct mem){.a = (uint16_t)off, .b = (uint16_t)S_SEG(seg, base), .indexed = true};
 }
 

@@ -46,7 +46,7 @@ static bool is_reached(const struct lower *l)
         return true;
     if (!memory_bytes(l, &written) || (l->mode & MODE_ALIGN))
         return false;
-    return wide(l) || mode_seg(l->mode, l->i.seg) != SEG_GENERAL;
+    return wide(l) || mode_seg(l->mode, l->i.seg) != SEG_GENERAL || (!written && mode_reads(l->mode, l->i.seg));
 }
 
 static bool is_plain(const struct lower *l)

@@ -257,15 +257,16 @@ static uint64_t span(const struct string *s, unsigned seg, unsigned reg, enum ac
 {
     const struct i386_segment *g = &s->st->seg[seg];
     enum seg_class class = mode_seg(s->c->block_mode, seg);
+    bool limited = class == SEG_UP || (access == ACCESS_READ && mode_reads(s->c->block_mode, seg));
     uint64_t off = offset(s, reg), va = linear_of(s, seg, off), in_page = va & ~PAGE_MASK;
-    uint64_t last = class == SEG_UP && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
+    uint64_t last = limited && g->limit < s->mask ? g->limit : s->mask; /* last valid offset */
     uint64_t n, room;
 
     if (i386_64bit(s->st)) {
         class = s->c->block_mode & MODE_ALIGN || !i386_canonical(s->st, va) ? SEG_GENERAL : SEG_FLAT;
         last = s->mask;
     }
-    if (class == SEG_GENERAL || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
+    if ((class == SEG_GENERAL && !limited) || off > last || last - off < s->size - 1 || in_page + s->size > PAGE_SIZE)
         return 0;
     *host = host_pointer(s, va, access);
     if (!*host && access != ACCESS_WRITE)

@@ -5,8 +5,10 @@
  */
 #include <stdio.h>
 
+#include "i386/lower.h"
 #include "i386_bench.h"
 #include "tests/check_main.h"
+#include "tests/whole/with_jit.h"
 
 #define ROUNDS 60000
 
@@ -182,6 +184,104 @@ START_TEST(an_access_is_within_its_segment_or_faults)
 }
 END_TEST
 
+/* ---- going through a segment up to its end ---- */
+
+/* Reads and writes at FS:EBX, alone and with an index; in a loop each: ADD EBX, EDX; DEC ECX; JNZ. */
+static const struct walk { uint8_t bytes[8], len, size; unsigned how; } walks[] = {
+    {{0x64, 0x8a, 0x03}, 3, 1, READS}, {{0x64, 0x66, 0x8b, 0x03}, 4, 2, READS}, {{0x64, 0x8b, 0x03}, 3, 4, READS},
+    {{0x64, 0x8b, 0x44, 0x2b, 0x08}, 5, 4, READS}, /* mov eax, [ebx+ebp+8], where EBP is -8 */
+    {{0x64, 0x03, 0x03}, 3, 4, READS}, {{0x64, 0x3b, 0x03}, 3, 4, READS}, {{0x64, 0x0f, 0xb7, 0x03}, 4, 2, READS},
+    {{0x64, 0xd9, 0x03}, 3, 4, READS}, {{0x64, 0xdb, 0x2b}, 3, 10, READS}, /* fld */
+    {{0x64, 0x0f, 0x10, 0x03}, 4, 16, READS}, {{0x64, 0xf3, 0x0f, 0x58, 0x03}, 5, 4, READS}, /* movups, addss */
+    {{0x64, 0x89, 0x03}, 3, 4, WRITES}, {{0x64, 0x01, 0x03}, 3, 4, READS | WRITES}, {{0x64, 0xd9, 0x13}, 3, 4, WRITES},
+    {{0x64, 0x89, 0x44, 0x2b, 0x08}, 5, 4, WRITES}, {{0x64, 0x83, 0x03, 0x01}, 4, 4, READS | WRITES},
+};
+
+static void put_walk(const struct walk *w)
+{
+    begin((const uint8_t[]){0xdb, 0xe3}, 2, 0); /* fninit */
+    poke(b, UCODE + 2, w->bytes, w->len);
+    poke(b, UCODE + 2 + w->len, (uint8_t[]){0x01, 0xd3, 0x49, 0x75, (uint8_t)-(w->len + 5)}, 5);
+    s->gpr[EBP] = (uint32_t)-8;
+    s->gpr[EAX] = 0;
+    s->mxcsr = 0x1f80;
+}
+
+/* How often it can go round before it faults, of `most` times. */
+static unsigned rounds_within(const struct walk *w, const struct i386_segment *sg, uint32_t offset, uint32_t step, unsigned most)
+{
+    unsigned n = 0;
+
+    while (n < most && type_lets(sg, w->how) && (inside(sg, offset, w->size) || (sg->limit == 0xffffffff && (sg->attr & 0xc) != 4))) {
+        offset += step;
+        n++;
+    }
+    return n;
+}
+
+START_TEST(compiled_code_goes_to_the_end_of_a_segment_and_no_further)
+{
+    enum { TURNS = 40 };
+    unsigned faults = 0, passed = 0;
+
+    if (_i)
+        with_jit(&b->c->u);
+    for (unsigned round = 0; round < ROUNDS / 20; round++) {
+        const struct walk *w = &walks[rnd() % ARRAY_LEN(walks)];
+        struct i386_segment sg = any_segment(false);
+        uint32_t step = rnd() % 3 ? w->size : 1 + rnd() % 8, offset = sg.limit - step * (rnd() % (TURNS + 10)) + rnd() % 3, want;
+
+        sg.attr |= SEG_ATTR_DB;
+        sg.base = SEGMENT_BASE; /* the last bytes of 4 GiB are below it */
+        if (sg.limit != 0xffffffff)
+            sg.limit &= 0xffff;
+        if ((sg.attr & 0xc) == 4) {
+            offset = sg.limit + step * (rnd() % (2 * TURNS));
+            step = 0u - step;
+        } else if (sg.limit != 0xffffffff) {
+            offset = offset > sg.limit ? 0 : offset;
+        }
+        want = rounds_within(w, &sg, offset, step, TURNS);
+        put_walk(w);
+        s->seg[SEG_FS] = sg;
+        s->gpr[EBX] = offset;
+        s->gpr[EDX] = step;
+        s->gpr[ECX] = 1000;
+        refresh(b);
+        steps(b, want == TURNS ? 1 + 4 * TURNS : 1 + 4 * want + 1);
+        ck_assert_msg(s->gpr[EBX] == (uint32_t)(offset + want * step) && s->gpr[ECX] == 1000 - want &&
+                          s->rip == (want == TURNS ? UCODE + 2u : handler(EXC_GP)),
+                      "round %u access %d: limit %x attr %x offset %x step %x, %u times: ebx %llx ecx %llx at %llx", round,
+                      (int)(w - walks), (unsigned)sg.limit, sg.attr, offset, step, want, (unsigned long long)s->gpr[EBX],
+                      (unsigned long long)s->gpr[ECX], (unsigned long long)s->rip);
+        *(want == TURNS ? &passed : &faults) += 1;
+    }
+    ck_assert_uint_gt(faults, ROUNDS / 100);
+    ck_assert_uint_gt(passed, ROUNDS / 200);
+}
+END_TEST
+
+/* Code and constants are read by compiled code itself: no call of i386_op_linear. */
+START_TEST(reads_of_code_and_constants_are_micro_ops)
+{
+    static const uint8_t types[] = {1, 0xb, 0xf};
+
+    for (unsigned n = 0; n < ARRAY_LEN(types); n++) {
+        struct i386_segment sg = {.base = SEGMENT_BASE, .valid = 1, .limit = 0xfff, .selector = S_UDATA,
+                                  .attr = (uint16_t)(SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_DB | 0x60 | types[n])};
+
+        user_mode(b);
+        s->seg[SEG_FS] = sg;
+        refresh(b);
+        ck_assert_uint_eq(i386_block_mode(b->c) >> (MODE_READS_SHIFT + SEG_FS) & 1, 1);
+        s->seg[SEG_FS].attr = (uint16_t)((sg.attr & ~0xfu) | 5); /* expand-down */
+        ck_assert_uint_eq(i386_block_mode(b->c) >> (MODE_READS_SHIFT + SEG_FS) & 1, 0);
+        s->seg[SEG_FS].attr = (uint16_t)((sg.attr & ~0xfu) | 9); /* execute-only */
+        ck_assert_uint_eq(i386_block_mode(b->c) >> (MODE_READS_SHIFT + SEG_FS) & 1, 0);
+    }
+}
+END_TEST
+
 /* What an instruction does to the stack: items of `size` bytes, `items` of them. */
 static const struct stacked { uint8_t bytes[5], len, size, items; bool pops; } stacked[] = {
     {{0x50}, 1, 4, 1, false}, {{0x66, 0x50}, 2, 2, 1, false}, {{0x58}, 1, 4, 1, true}, {{0x66, 0x58}, 2, 2, 1, true},
@@ -241,6 +341,8 @@ Suite *test_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_set_timeout(t, 120);
     tcase_add_test(t, an_access_is_within_its_segment_or_faults);
+    tcase_add_loop_test(t, compiled_code_goes_to_the_end_of_a_segment_and_no_further, 0, 2);
+    tcase_add_test(t, reads_of_code_and_constants_are_micro_ops);
     tcase_add_test(t, an_item_is_within_the_stack_or_faults);
     suite_add_tcase(suite, t);
     return suite;
