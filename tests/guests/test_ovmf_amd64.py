@@ -30,6 +30,7 @@ SEABIOS = "/usr/share/seabios/bios-256k.bin"
 GUID = "7b1e3c52-6d3f-4a2a-9d53-0c1f4e6a8b90"
 UUID = "01234567-89ab-cdef-0123-456789abcdef"
 
+# (What is still on its way to the console when the power goes is lost.)
 SCRIPT = """#!/bin/sh
 echo "BEGIN log"; dmesg; echo; echo END
 cd /sys/devices/system
@@ -37,6 +38,7 @@ echo clock $(cat clocksource/clocksource0/current_clocksource) event $(cat clock
 for f in /sys/firmware/acpi/tables/[A-Z]* /sys/firmware/dmi/tables/*; do
     [ -f $f ] && { echo "BEGIN $(basename $f)"; base64 $f; echo END; }
 done
+sleep 1
 poweroff -f
 """
 COMPLAINTS = r"ACPI (BIOS )?(Error|Warning|Exception)|Firmware Bug|FW_BUG|BIOS bug|No IRQ known|can't (find|derive) IRQ|" \
