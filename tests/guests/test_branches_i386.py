@@ -28,6 +28,7 @@ case $(cat /proc/cmdline) in
 *way=1*) echo "the other way"; echo changed >/tmp/file ;;
 *) echo "the usual way" ;;
 esac
+sleep 1 # until the console has said so
 poweroff -f
 """
 

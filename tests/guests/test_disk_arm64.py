@@ -30,6 +30,7 @@ for d in DISK; do
     dd if=/dev/$d bs=64k skip=40 count=8 2>/dev/null | md5sum
 done
 cat /proc/interrupts
+sleep 1 # until the console has said so
 poweroff -f
 """
 

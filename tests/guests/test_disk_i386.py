@@ -68,6 +68,7 @@ dd if=/dev/DISK bs=18k 2>/dev/null | md5sum
 dd if=/dev/DISK of=/dev/DISK bs=18k count=2 seek=40 conv=fsync,notrunc 2>/dev/null
 echo 3 >/proc/sys/vm/drop_caches
 dd if=/dev/DISK bs=18k skip=40 count=2 2>/dev/null | md5sum
+sleep 1 # until the console has said so
 poweroff -f
 """
 

@@ -37,6 +37,7 @@ SCRIPT = """#!/bin/busybox sh
 dmesg | grep kvm
 /vm /nested.bin
 echo "vm: status $?"
+sleep 1 # until the console has said so
 poweroff -f
 """
 
@@ -45,6 +46,7 @@ LINUX_SCRIPT = """#!/bin/busybox sh
 grep ' ksys_read$' /proc/kallsyms
 /vm /vmlinuz /nested.gz /nested.dtb
 echo "vm: status $?"
+sleep 1 # until the console has said so
 poweroff -f
 """
 LINUX_WORDS = "quiet earlycon=pl011,mmio,0x9000000 keep_bootcon cma=0 initrd=0x46000000,%d"
@@ -57,6 +59,7 @@ i=0
 while [ $i -lt 50 ]; do i=$((i + $(/bin/busybox echo 1))); done
 sleep 0.2
 echo "<3>nested: $(uname -m), $i processes, $(grep -c arch_timer /proc/interrupts) timer, $sum"
+sleep 1 # until the console has said so
 poweroff -f
 """
 

@@ -24,6 +24,7 @@ from firmware_guest import check  # noqa: E402
 SCRIPT = """#!/bin/busybox sh
 dmesg | grep -E 'Performance Events|PMU driver|num_counters|generic registers|fixed-purpose'
 /events
+sleep 1 # until the console has said so
 poweroff -f
 """
 MODELS = {"Haswell,pmu=on": (rb"Performance Events: Haswell events, .*Intel PMU driver", 4, 3),

@@ -25,6 +25,7 @@ from firmware_guest import check  # noqa: E402
 SCRIPT = """#!/bin/busybox sh
 dmesg | grep -E 'perfevents|hw-breakpoint'
 /events
+sleep 1 # until the console has said so
 poweroff -f
 """
 

@@ -37,6 +37,7 @@ while [ $i -lt $n ]; do
 done
 wait
 echo "all is done"
+sleep 1 # until the console has said so
 poweroff -f
 """
 
