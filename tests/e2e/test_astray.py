@@ -137,6 +137,8 @@ DEAF = r"at position \d+ the guest halts with interrupts disabled: only an NMI"
 
 def claim_a_guest_that_halts_with_interrupts_disabled_is_told_of_once():
     halts = """
+        movl $0x1ff, 0xfee000f0         # the local APIC is on, and NMIs come by its LINT1
+        movl $0x400, 0xfee00360
         movw $0x443, %dx                # the watchdog's NMI comes in 2 seconds
         movb $0xe, %al
         outb %al, %dx
