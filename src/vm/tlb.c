@@ -71,10 +71,17 @@ static void clear_tags(struct tlb_entry *e)
     e->read = e->write = e->fetch = TLB_NO_TAG;
 }
 
+/* An entry gets this, and is listed where it was. */
+static void put_info(struct tlb_info *to, struct tlb_info info)
+{
+    info.listed = to->listed;
+    *to = info;
+}
+
 static void forget_entry(struct tlb_table *table, unsigned index)
 {
     clear_tags(&table->entries[index]);
-    table->infos[index] = (struct tlb_info){.tag = TLB_NO_TAG, .listed = table->infos[index].listed};
+    put_info(&table->infos[index], (struct tlb_info){.tag = TLB_NO_TAG});
 }
 
 static void make_table(const struct exec_shared *sh, struct tlb_context *t, unsigned mode)
@@ -141,14 +148,11 @@ static void swap_entries(const struct exec_shared *sh, struct tlb_context *t, un
     struct tlb_table *table = &t->tables[mode];
     struct tlb_entry entry = table->entries[a];
     struct tlb_info info_a = table->infos[a], info_b = table->infos[b];
-    uint8_t listed_a = info_a.listed, listed_b = info_b.listed;
 
     table->entries[a] = table->entries[b];
     table->entries[b] = entry;
-    table->infos[a] = info_b;
-    table->infos[a].listed = listed_a;
-    table->infos[b] = info_a;
-    table->infos[b].listed = listed_b;
+    put_info(&table->infos[a], info_b);
+    put_info(&table->infos[b], info_a);
     if (info_b.tag != TLB_NO_TAG)
         list(t, mode, a, tlb_part(sh, info_b.tag));
     if (info_a.tag != TLB_NO_TAG)
@@ -413,7 +417,6 @@ static void inherit_part(struct exec_shared *sh, const struct kinship *kin, cons
         const struct tlb_table *table = &from->tables[mode];
         const struct tlb_info *info = &table->infos[index];
         struct tlb_info *to;
-        uint8_t listed;
 
         look_ahead(from, f, i, t);
         if (info->tag == TLB_NO_TAG || tlb_part(sh, info->tag) != part || !walks_are_same(sh, kin, info->tag))
@@ -424,9 +427,7 @@ static void inherit_part(struct exec_shared *sh, const struct kinship *kin, cons
         if (to->tag != TLB_NO_TAG)
             continue;
         list(t, mode, index, part);
-        listed = to->listed;
-        *to = *info;
-        to->listed = listed;
+        put_info(to, *info);
         t->tables[mode].entries[index] = table->entries[index];
         if (table->entries[index].write != TLB_NO_TAG)
             note_write(sh, t, info->number, info->tag);

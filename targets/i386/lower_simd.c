@@ -59,7 +59,7 @@ static bool vector_length_exists(const struct lower *l, enum simd_vex vex)
 static bool uses_vvvv(const struct lower *l, const struct simd_row *r)
 {
     switch (r->form) {
-    case SIMD_TWO: case SIMD_COUNT: case SIMD_CHOICE: case SIMD_SHIFT: case SIMD_FLOAT: case SIMD_FROM_INTEGER:
+    case SIMD_TWO: case SIMD_COUNT: case SIMD_CHOICE: case SIMD_SHIFT: case SIMD_FLOAT: case SIMD_DOT: case SIMD_FROM_INTEGER:
     case SIMD_LOAD_HALF: case SIMD_INSERT: case SIMD_INSERT_128: case SIMD_PERMUTE_128: case SIMD_MASK_LOAD:
     case SIMD_MASK_STORE: case SIMD_GATHER:
         return true;
@@ -330,11 +330,6 @@ static void lower_float(struct lower *l, const struct simd_row *r)
 
 /* ---- dot products ---- */
 
-static bool is_dot(const struct lower *l)
-{
-    return l->i.map == 3 && (l->i.opcode == 0x40 || l->i.opcode == 0x41);
-}
-
 /* Elements of 32 bits of a vector in another order. */
 static void shuffled(struct lower *l, unsigned d, unsigned a, unsigned order)
 {
@@ -365,9 +360,9 @@ static void for_halves(struct lower *l, void (*fn)(struct lower *l, unsigned d, 
 /* DPPS DPPD: products, sums of two, their sum, as the manual has them: each step may end in an exception, and which of two NaNs it
  * gives is its own. An element that does not count is +0 times +0. The sums of the elements that nobody asks for are
  * others once more, so they have no flags of their own. */
-static void dot_product(struct lower *l)
+static void dot_product(struct lower *l, const struct simd_row *r)
 {
-    bool doubles = l->i.opcode == 0x41;
+    bool doubles = r->bytes == 8;
     unsigned sum = S_XT(1), other = S_XT(2), imm8 = l->i.imm, prefix = doubles ? 0x66 : 0;
     unsigned b = simd_source(l, is_256(l) ? 32 : 16, !l->i.vex);
     uint32_t more = SSE_MAP(1) | (is_256(l) ? SSE_PAIR : 0);
@@ -446,12 +441,9 @@ static void to_half(struct lower *l)
 
 static bool lower_arithmetic(struct lower *l, const struct simd_row *r)
 {
-    if (is_dot(l)) {
-        dot_product(l);
-        return true;
-    }
     switch (r->form) {
     case SIMD_FLOAT: case SIMD_FLOAT_ONE: case SIMD_NARROW: lower_float(l, r); return true;
+    case SIMD_DOT: dot_product(l, r); return true;
     case SIMD_FROM_INTEGER: from_integer(l); return true;
     case SIMD_FROM_INTEGERS: from_integers(l); return true;
     case SIMD_TO_INTEGER: to_integer(l, r); return true;

@@ -21,6 +21,7 @@ enum simd_form {
     SIMD_PERMUTE,    /* as TWO or ONE, of 256 bits that are not two halves */
     SIMD_FLOAT,      /* reg = V op r/m, the micro-op SSE */
     SIMD_FLOAT_ONE,  /* reg = op r/m, the micro-op SSE */
+    SIMD_DOT,        /* DPPS, DPPD: reg = V . r/m, of elements of `bytes` */
     SIMD_NARROW,     /* the same; the result has 128 bits whatever the operand has */
     SIMD_FROM_INTEGER, SIMD_TO_INTEGER, SIMD_COMPARE,
     SIMD_FROM_INTEGERS, /* CVTPI2PD from memory, which has nothing to do with MMX registers */

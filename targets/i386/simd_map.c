@@ -184,7 +184,7 @@ static const struct simd_row map_0f3a[256][4] = {
     [0x22] = ONLY_66(INSERT, SSE41, L0, .bytes = 0),
     [0x38] = ONLY_66(INSERT_128, NONE, AVX2_L1, BYTES(16), FLAGS(SIMD_W0)),
     [0x39] = ONLY_66(EXTRACT_128, NONE, AVX2_L1, BYTES(16), FLAGS(SIMD_W0)),
-    [0x40] = ONLY_66(FLOAT, SSE41, AVX, .bytes = 0), [0x41] = ONLY_66(FLOAT, SSE41, L0, .bytes = 0),
+    [0x40] = ONLY_66(DOT, SSE41, AVX, BYTES(4)), [0x41] = ONLY_66(DOT, SSE41, L0, BYTES(8)),
     [0x42] = ONLY_66(TWO, SSE41, INT, FN(mpsadbw), .split = 3), [0x44] = ONLY_66(TWO, PCLMUL, PCLMUL, FN(pclmulqdq)),
     [0x46] = ONLY_66(PERMUTE_128, NONE, AVX2_L1, FLAGS(SIMD_W0)),
     [0x4a] = ONLY_66(CHOICE, NONE, AVX, FN(blendvps), FLAGS(SIMD_W0)),

@@ -38,6 +38,8 @@ echo clock $(cat clocksource/clocksource0/current_clocksource) event $(cat clock
 for f in /sys/firmware/acpi/tables/[A-Z]* /sys/firmware/dmi/tables/*; do
     [ -f $f ] && { echo "BEGIN $(basename $f)"; base64 $f; echo END; }
 done
+echo +3 >/sys/class/rtc/rtc0/wakealarm
+echo mem >/sys/power/state && echo "awake again"
 sleep 1
 poweroff -f
 """
@@ -136,6 +138,8 @@ def linux(program, name, options, directory, clock):
     check("%s: Linux finds nothing wrong with the tables" % name, not bad and "ACPI: Interpreter enabled" in found["log"], bad)
     check("%s: the interrupt links are there" % name, "link LNKD configured for IRQ" in found["log"])
     check("%s: its clock and timer are %s" % (name, clock), current == clock, current)
+    check("%s: Linux suspends to RAM and is waked by its alarm" % name, b"awake again" in result.stdout,
+          result.stdout[-2000:].decode("latin-1"))
     tables(name, found, directory)
     structures(name, found, directory)
 
