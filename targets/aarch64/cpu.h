@@ -145,6 +145,7 @@ struct a64_model {
     uint64_t ctr, dczid, clidr, ccsidr[2][2]; /* [level][instruction] */
     bool lse, pan, crc, crypto;
     uint8_t pa_bits;
+    uint8_t pmu_id; /* PMCR_EL0.IDCODE */
 };
 const struct a64_model *a64_model_find(const char *name);
 extern const char a64_model_names[];

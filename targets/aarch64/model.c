@@ -38,6 +38,7 @@ static const struct a64_model models[] = {
         .ccsidr = {{0x700fe01a, 0x201fe00a}, {0x707fe07a, 0}},
         .crc = true, .crypto = true,
         .pa_bits = 40,
+        .pmu_id = 3,
     },
     {
         .name = "cortex-a57",
@@ -52,6 +53,7 @@ static const struct a64_model models[] = {
         .ccsidr = {{0x701fe00a, 0x201fe012}, {0x70ffe07a, 0}},
         .crc = true, .crypto = true,
         .pa_bits = 44,
+        .pmu_id = 1,
     },
     {
         .name = "cortex-a72",
@@ -66,6 +68,7 @@ static const struct a64_model models[] = {
         .ccsidr = {{0x701fe00a, 0x201fe012}, {0x707fe07a, 0}},
         .crc = true, .crypto = true,
         .pa_bits = 44,
+        .pmu_id = 2,
     },
     {
         .name = "max",

@@ -352,7 +352,7 @@ static uint64_t pm_mask(const struct a64_cpu *c)
 static uint64_t read_pmcr(const struct a64_cpu *c, const struct sysreg *r)
 {
     (void)r;
-    return c->st->pmcr_el0 | PMCR_FIXED | (uint64_t)a64_pmu_accessible(c) << 11;
+    return c->st->pmcr_el0 | PMCR_FIXED | (uint64_t)c->model->pmu_id << 16 | (uint64_t)a64_pmu_accessible(c) << 11;
 }
 
 static void write_pmcr(struct a64_cpu *c, const struct sysreg *r, uint64_t value)

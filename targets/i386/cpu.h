@@ -241,6 +241,7 @@ DEVICE_STATE_END
 #define DR7_GD 0x2000u
 #define DR7_FIXED 0x00000400u
 /* IA32_DEBUGCTL (17.4.1). */
+#define DEBUGCTL_LBR    0x0001u /* last branches are recorded: kept, nothing is */
 #define DEBUGCTL_BTF    0x0002u /* single steps are branches */
 #define DEBUGCTL_FREEZE 0x1000u /* FREEZE_PERFMON_ON_PMI */
 

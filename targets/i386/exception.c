@@ -20,7 +20,7 @@
  * In the shadow of MOV SS and POP SS (SDM 3A 6.8.3) the single-step trap due after the MOV itself is
  * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
- * With DEBUGCTL.BTF the single-step trap is of branches only (17.4.3): of instructions that do not go on behind themselves.
+ * A #DB clears DEBUGCTL.LBR and BTF (17.4.1, 17.14.1). With BTF the single-step trap is of branches only (17.4.3): of instructions that do not go on behind themselves.
  *
  * Not modelled: machine checks (nothing causes them), branch trace (DEBUGCTL holds its other bits only). #DF pushes the EIP
  * of the instruction that caused the first fault.
@@ -467,7 +467,7 @@ static void set_dr6(struct i386_state *s, uint32_t bits)
         s->dr[6] &= ~(uint64_t)0xf;
     s->dr[6] |= bits;
     s->dr[7] &= ~(uint64_t)DR7_GD;
-    s->debugctl &= ~(uint64_t)DEBUGCTL_BTF;
+    s->debugctl &= ~(uint64_t)(DEBUGCTL_LBR | DEBUGCTL_BTF);
 }
 
 /* A #DB takes along what waited for one: a data breakpoint in the shadow of MOV SS. */

@@ -11,6 +11,9 @@
  * MSR that is not listed is #GP(0), as on hardware. Adding one: a member of
  * i386_state and a line in read_msr and write_msr.
  *
+ * IA32_DEBUGCTL holds its model's bits. Last branches are not recorded: the registers for them can be read, and are 0, as
+ * after a reset.
+ *
  * What long mode adds is in long.c, CPUID in cpuid.c.
  *
  * INVLPG and global pages need no action (see mmu.c); INVD does not lose
@@ -856,6 +859,22 @@ static bool are_memory_types(uint64_t value, bool pat)
     return true;
 }
 
+/* The bits of IA32_DEBUGCTL and what it was called before (SDM 3B 17.4.1 and 17.10 to 17.14; AMD APM 2, 13.1.1). LBR and BTF
+ * are in all of them. */
+static uint64_t debugctl_allowed(const struct i386_cpu *c)
+{
+    uint64_t freezes = c->model->pmu ? 0x1800 : 0; /* FREEZE_*_ON_PMI come with counters of version 2 */
+
+    if (c->model->amd)
+        return 0x3f; /* pins */
+    if (is_p4(c) || !i386_is_core(c->model))
+        return 0x7f | freezes; /* NetBurst: TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR; P6: pins, TR */
+    if (!i386_has(c->model, FEATURE_SSSE3))
+        return 0x1c3 | freezes; /* Core Duo: TR, BTS, BTINT */
+    /* BTS_OFF_*, FREEZE_LBRS_ON_PMI, _PERFMON_ON_PMI, _WHILE_SMM; from Nehalem on UNCORE_PMI */
+    return i386_has(c->model, FEATURE_SSE42) ? 0x7fc3 : 0x5fc3;
+}
+
 /* Are the reserved bits of a plain MSR clear (SDM 3A 11.11, 11.12; 3B 15.3)? */
 static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
 {
@@ -870,7 +889,7 @@ static bool plain_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     case MSR_PAT: return are_memory_types(value, true);
     case MSR_MTRR_DEF_TYPE: return !(value & ~(uint64_t)0xcff) && is_memory_type(value & 0xff);
     case MSR_MCG_STATUS: return !(value & ~(uint64_t)7);
-    case MSR_DEBUGCTL: return !(value >> 32);
+    case MSR_DEBUGCTL: return !(value & ~debugctl_allowed(c));
     }
     if (n >= MSR_MC0_CTL && (n & 3) == 0) /* MCi_CTL is all ones or nothing; systems leave out single errors of some processors */
         return !value || !~(value | 1 | 1u << 10);

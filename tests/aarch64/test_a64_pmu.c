@@ -59,6 +59,22 @@ START_TEST(six_counters_and_four_events_are_announced)
 }
 END_TEST
 
+/* As the manual of each core has it. */
+START_TEST(pmcr_names_the_core)
+{
+    static const struct { const char *model; uint64_t id; } cores[] = {
+        {"cortex-a53", 0x4103}, {"cortex-a57", 0x4101}, {"cortex-a72", 0x4102}, {"max", 0x4100},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cores); i++) {
+        again(cores[i].model, A64_HAS_EL2);
+        EMIT(b, MRS(0u, PMCR));
+        steps(b, 1);
+        EQ(s->x[0] >> 16, cores[i].id);
+    }
+}
+END_TEST
+
 START_TEST(instructions_are_counted_and_exception_entries_are_not)
 {
     set("PMEVTYPER2_EL0", INST_RETIRED);
@@ -385,6 +401,7 @@ Suite *test_suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, six_counters_and_four_events_are_announced);
+    tcase_add_test(tc, pmcr_names_the_core);
     tcase_add_test(tc, instructions_are_counted_and_exception_entries_are_not);
     tcase_add_test(tc, filters_choose_levels);
     tcase_add_test(tc, the_secure_state_counts_only_if_el3_lets_it);

@@ -222,13 +222,37 @@ START_TEST(a_branch_to_itself_is_one_with_btf)
 }
 END_TEST
 
-START_TEST(any_debug_exception_ends_btf)
+START_TEST(any_debug_exception_ends_btf_and_lbr)
 {
     CODE(b, 0xf1);
-    s->debugctl = BTF;
+    s->debugctl = BTF | DEBUGCTL_LBR | 0x40;
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_DB);
-    EQ(s->debugctl, 0);
+    EQ(s->debugctl, 0x40);
+}
+END_TEST
+
+/* Each model's own bits are kept, and any other one is #GP. */
+START_TEST(debugctl_has_the_bits_of_the_model)
+{
+    static const struct { const char *model; uint64_t bits; } models[] = {
+        {"pentium3", 0x7f}, {"pentium4", 0x7f}, {"coreduo", 0x1c3}, {"n270", 0x5fc3}, {"max32", 0x3f},
+        {"qemu64", 0x3f}, {"kvm64", 0x7f}, {"Opteron_G1", 0x3f}, {"core2duo", 0x5fc3}, {"Nehalem", 0x7fc3},
+        {"Haswell", 0x7fc3}, {"max", 0x3f}, {"coreduo,pmu=on", 0x19c3}, {"max,pmu=on", 0x3f},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
+        teardown();
+        setup_model(models[i].model);
+        for (unsigned bit = 0; bit < 64; bit++) {
+            uint64_t value = (uint64_t)1 << bit;
+            bool taken = models[i].bits & value;
+
+            s->debugctl = 0;
+            ck_assert_msg(i386_write_msr(b->c, 0x1d9, value) == taken, "%s: bit %u", models[i].model, bit);
+            EQ(s->debugctl, taken ? value : 0);
+        }
+    }
 }
 END_TEST
 
@@ -739,7 +763,8 @@ Suite *test_suite(void)
     ADD(mov_ss_delays_the_single_step_trap);
     ADD(single_steps_are_branches_with_btf);
     ADD(a_branch_to_itself_is_one_with_btf);
-    ADD(any_debug_exception_ends_btf);
+    ADD(any_debug_exception_ends_btf_and_lbr);
+    ADD(debugctl_has_the_bits_of_the_model);
     ADD(a_code_breakpoint_faults_before_and_rf_passes_it);
     ADD(a_data_breakpoint_traps_after_the_access);
     ADD(an_access_breakpoint_sees_reads);
