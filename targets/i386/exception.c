@@ -20,7 +20,8 @@
  * In the shadow of MOV SS and POP SS (SDM 3A 6.8.3) the single-step trap due after the MOV itself is
  * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
- * A #DB clears DEBUGCTL.LBR and BTF (17.4.1, 17.14.1). With BTF the single-step trap is of branches only (17.4.3): of instructions that do not go on behind themselves.
+ * A #DB clears DEBUGCTL.LBR and BTF (17.4.1, 17.14.1). With BTF the single-step trap is of branches only (17.4.3): of
+ * instructions that do not go on behind themselves.
  *
  * Not modelled: machine checks (nothing causes them), branch trace (DEBUGCTL holds its other bits only). #DF pushes the EIP
  * of the instruction that caused the first fault.

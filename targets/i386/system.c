@@ -863,14 +863,12 @@ static bool are_memory_types(uint64_t value, bool pat)
  * are in all of them. */
 static uint64_t debugctl_allowed(const struct i386_cpu *c)
 {
-    uint64_t freezes = c->model->pmu ? 0x1800 : 0; /* FREEZE_*_ON_PMI come with counters of version 2 */
-
     if (c->model->amd)
         return 0x3f; /* pins */
     if (is_p4(c) || !i386_is_core(c->model))
-        return 0x7f | freezes; /* NetBurst: TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR; P6: pins, TR */
+        return 0x7f; /* NetBurst: TR, BTS, BTINT, BTS_OFF_OS, BTS_OFF_USR; P6: pins, TR */
     if (!i386_has(c->model, FEATURE_SSSE3))
-        return 0x1c3 | freezes; /* Core Duo: TR, BTS, BTINT */
+        return c->model->pmu ? 0x1c3 | 0x1800 : 0x1c3; /* Core Duo: TR, BTS, BTINT; FREEZE_*_ON_PMI come with counters of version 2 */
     /* BTS_OFF_*, FREEZE_LBRS_ON_PMI, _PERFMON_ON_PMI, _WHILE_SMM; from Nehalem on UNCORE_PMI */
     return i386_has(c->model, FEATURE_SSE42) ? 0x7fc3 : 0x5fc3;
 }

@@ -59,7 +59,7 @@ START_TEST(six_counters_and_four_events_are_announced)
 }
 END_TEST
 
-/* As the manual of each core has it. */
+/* IMP and IDCODE. */
 START_TEST(pmcr_names_the_core)
 {
     static const struct { const char *model; uint64_t id; } cores[] = {
