@@ -113,6 +113,13 @@ check_PROGRAMS += tests/i386/test_i386_features
 TESTS += tests/i386/test_i386_features
 tests_i386_test_i386_features_SOURCES = tests/check_main.c tests/i386/test_i386_features.c tests/i386/i386_bench.h tests/whole/with_jit.h
 tests_i386_test_i386_features_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# Which instructions are compiled, and which are calls.
+if HAVE_JIT
+check_PROGRAMS += tests/i386/test_i386_calls
+TESTS += tests/i386/test_i386_calls
+tests_i386_test_i386_calls_SOURCES = tests/check_main.c tests/i386/test_i386_calls.c tests/i386/i386_bench.h tests/i386/i386_bench64.h tests/whole/with_jit.h
+tests_i386_test_i386_calls_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+endif
 # Instructions that are refused in mid-block and run again alone.
 check_PROGRAMS += tests/i386/test_i386_restart
 TESTS += tests/i386/test_i386_restart

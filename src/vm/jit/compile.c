@@ -174,6 +174,7 @@ static void emit_call(struct jit *j, const struct uop *u)
     j->x87_noted = 0;
     show_block(j, j->block);
     call_helper(j, number(j));
+    j->calls++;
 }
 
 void emit_generic(struct jit *j, const struct uop *u)
@@ -183,6 +184,7 @@ void emit_generic(struct jit *j, const struct uop *u)
     operands_forget(j);
     show_block(j, j->block);
     call_generic(j, number(j));
+    j->calls++;
 }
 
 static void emit(struct jit *j, const struct uop *u)

@@ -248,4 +248,5 @@ void jit_stats(const struct jit *j, struct ucpu_stats *out)
     out->compiled = j->compiled;
     out->code_bytes = (uint64_t)(j->code.at - j->first + j->cold.at - j->first_cold);
     out->code_flushes = j->flushes;
+    out->calls = j->calls;
 }

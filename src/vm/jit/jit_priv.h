@@ -223,6 +223,7 @@ struct jit {
     bool host_mmx;         /* so does MMX */
     bool fcomi_keeps_c1;   /* FCOMI is none that clears C1 */
     uint64_t compiled, flushes;
+    uint64_t calls;        /* emitted so far, of C functions, on paths that are run as a rule */
 
     /* The block that is being compiled. */
     const struct block *owner; /* whose code it is: of a trace the first one */
@@ -499,6 +500,7 @@ void go_back(struct jit *j, uint64_t mode, uint64_t bias);
 void emit_landings(struct jit *j);
 
 /* ---- x87.c ---- */
+#define X87_KINDS 0x3fffeu /* of jit.host_x87: all */
 /* Find out what the host's x87 does where the manual leaves a choice. */
 void x87_look(struct jit *j);
 /* A jump out of line unless the guest's x87 is the host's; there it becomes that, or the helper is called. */
