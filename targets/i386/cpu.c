@@ -218,7 +218,7 @@ static void reset(struct cpu *cpu)
     s->cr0 = CR0_CD | CR0_NW | CR0_ET;
     s->smbase = SMBASE_RESET;
     i386_fpu_reset(s);
-    i386_reset_msrs(c);
+    i386_reset_msrs(c, 0);
     s->halted = c->u.cpu.index ? I386_WAITS : 0; /* CPU 0 is the bootstrap processor */
     line_set(&c->ferr_line, false);
     state_replaced(c);
@@ -366,6 +366,8 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (s->smm > (I386_SMM | I386_SMM_NMI_BLOCKED) || s->smm == I386_SMM_NMI_BLOCKED || s->smi_pending > 1)
         return false;
+    if (s->lbr_top >= ARRAY_LEN(s->lbr_from))
+        return false;
     if (s->pmc_user != (const_cpu(cpu)->model->pmu && s->cpl))
         return false;
     return (s->a20_mask | 1u << 20) == 0xffffffffu && s->halted <= I386_MWAIT_BREAK && s->shadow <= 2;
@@ -434,22 +436,25 @@ static void stood(struct cpu *cpu)
         i386_pmu_stood(to_cpu(cpu));
 }
 
-/* Before version 5 there were no performance counters, and no IA32_TSC_ADJUST: all zeros. */
+/* Before version 5 there were no performance counters, and no IA32_TSC_ADJUST: all zeros. Before version 6 there were no last
+ * branches, and fewer registers: as after a reset. The temporaries, which are zeros, come last. */
 static bool upgrade(struct cpu *cpu, uint32_t version, const void *old, size_t len)
 {
     struct i386_state *s = to_cpu(cpu)->st;
+    size_t kept = version == 4 ? offsetof(struct i386_state, tsc_adjust) : offsetof(struct i386_state, smi_count);
 
-    if (version != 4 || len != offsetof(struct i386_state, tsc_adjust) + sizeof s->t)
+    if (version < 4 || len != kept + sizeof s->t)
         return false;
     memset(s, 0, sizeof *s);
-    memcpy(s, old, offsetof(struct i386_state, tsc_adjust));
+    memcpy(s, old, kept);
+    i386_reset_msrs(to_cpu(cpu), kept);
     return true;
 }
 
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 5,
+    .state_version = 6,
     .upgrade = upgrade,
     .reset = reset,
     .run = ucpu_run,

@@ -10,7 +10,9 @@
  *   mmu.c       linear -> physical, page faults
  *   exception.c raising, delivering, priorities; interrupt entry
  *   quick.c     the usual shape of interrupt entry and IRET
- *   system.c    control, debug, descriptor table and model-specific registers, time stamp
+ *   system.c    control, debug and descriptor table registers, time stamp
+ *   msr.c       model-specific registers
+ *   lbr.c       last branches
  *   string.c    string instructions, port I/O
  *   smm.c       system management mode
  *   pmu.c       performance counters
@@ -211,6 +213,11 @@ struct i386_state {
     uint32_t reserved2;
     uint64_t reserved3[1];
 
+    uint64_t smi_count;         /* MSR_SMI_COUNT */
+    /* Last branches: lbr.c. */
+    uint64_t lbr_from[16], lbr_to[16], lbr_top, lbr_select, ler_from, ler_to;
+    uint64_t held[32];          /* registers that are held and nothing else: msr.c knows which */
+
     /* Temporaries of micro-ops; these and xt are zero whenever the CPU stands. */
     uint64_t t[8];
 };
@@ -241,8 +248,9 @@ DEVICE_STATE_END
 #define DR7_GD 0x2000u
 #define DR7_FIXED 0x00000400u
 /* IA32_DEBUGCTL (17.4.1). */
-#define DEBUGCTL_LBR    0x0001u /* last branches are recorded: kept, nothing is */
+#define DEBUGCTL_LBR    0x0001u /* last branches are recorded */
 #define DEBUGCTL_BTF    0x0002u /* single steps are branches */
+#define DEBUGCTL_FREEZE_LBRS 0x0800u /* FREEZE_LBRS_ON_PMI */
 #define DEBUGCTL_FREEZE 0x1000u /* FREEZE_PERFMON_ON_PMI */
 
 /* Offsets for micro-op operands. */

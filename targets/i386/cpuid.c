@@ -95,6 +95,12 @@ static struct cpuid xsave(const struct i386_cpu *c, uint32_t n)
     return r;
 }
 
+/* Of the basic ones. IA32_MISC_ENABLE can limit them to what old systems understand. */
+static uint32_t last_leaf(const struct i386_cpu *c)
+{
+    return i386_misc_enabled(c, MISC_ENABLE_LIMIT_CPUID) && c->model->max_leaf > 2 ? 2 : c->model->max_leaf;
+}
+
 static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
 {
     const struct i386_model *m = c->model;
@@ -103,7 +109,7 @@ static struct cpuid basic(const struct i386_cpu *c, uint32_t leaf, uint32_t sub)
 
     switch (leaf) {
     case 0:
-        r.eax = m->max_leaf;
+        r.eax = last_leaf(c);
         memcpy(&r.ebx, m->vendor, 4);
         memcpy(&r.edx, m->vendor + 4, 4);
         memcpy(&r.ecx, m->vendor + 8, 4);
@@ -160,6 +166,8 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         r.eax = m->amd ? m->signature : 0;
         r.edx = i386_model_features(m, CPUID_81_EDX);
         r.ecx = i386_model_features(m, CPUID_81_ECX);
+        if (i386_misc_enabled(c, MISC_ENABLE_XD_DISABLE))
+            r.edx &= ~(1u << (FEATURE_NX & 31));
         if (m->amd && c->thread_bits + c->core_bits)
             r.ecx |= 1u << 1; /* CmpLegacy: what HTT tells of are cores */
         if (m->amd) /* AMD's copy of the first leaf's bits */
@@ -168,8 +176,8 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
             r.edx &= ~(1u << (FEATURE_SYSCALL & 31));
         break;
     case 0x80000002u: case 0x80000003u: case 0x80000004u:
-        memcpy(brand, m->brand, strnlen(m->brand, sizeof brand - 1));
-        memcpy(&r, brand + (leaf - 0x80000002u) * 16, 16);
+        memcpy(brand, m->brand, strnlen(m->brand, sizeof brand));
+        memcpy(&r, (m->amd ? (const char *)i386_name_string(c) : brand) + (leaf - 0x80000002u) * 16, 16);
         break;
     case 0x80000005u: /* L1: 64 KiB each, and its TLBs */
         if (m->amd)
@@ -195,12 +203,13 @@ int i386_op_cpuid(struct ucpu *u, const struct uop *op)
     struct i386_cpu *c = i386_of(u);
     uint32_t leaf = (uint32_t)c->st->gpr[EAX], sub = (uint32_t)c->st->gpr[ECX];
     bool is_extended = leaf >= 0x80000000u && leaf <= c->model->max_extended_leaf;
+    uint32_t last = last_leaf(c);
     struct cpuid r;
 
     (void)op;
     /* Beyond the end: the data of the highest basic leaf (SDM 2A, CPUID). */
-    if (!is_extended && leaf > c->model->max_leaf)
-        leaf = c->model->max_leaf;
+    if (!is_extended && leaf > last)
+        leaf = last;
     r = is_extended ? extended(c, leaf) : basic(c, leaf, sub);
     c->st->gpr[EAX] = r.eax;
     c->st->gpr[EBX] = r.ebx;

@@ -21,9 +21,9 @@
  * lost; a data breakpoint that it met waits for the next boundary, or goes with the next #DB.
  *
  * A #DB clears DEBUGCTL.LBR and BTF (17.4.1, 17.14.1). With BTF the single-step trap is of branches only (17.4.3): of
- * instructions that do not go on behind themselves.
+ * instructions that do not go on behind themselves. While LBR is set, instructions run one at a time, too, and lbr.c hears of them.
  *
- * Not modelled: machine checks (nothing causes them), branch trace (DEBUGCTL holds its other bits only). #DF pushes the EIP
+ * Not modelled: machine checks (nothing causes them), branch trace (DEBUGCTL's other bits are held only). #DF pushes the EIP
  * of the instruction that caused the first fault.
  */
 #include "i386/protect.h"
@@ -41,14 +41,14 @@ uint32_t i386_get_eflags(const struct i386_cpu *c)
 /* Was the instruction in progress begun under single_step()? */
 static bool being_stepped(const struct i386_state *s)
 {
-    return s->tf_latched || s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF));
+    return s->tf_latched || s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF)) || (s->debugctl & DEBUGCTL_LBR);
 }
 
 bool i386_single_step(const struct ucpu *u)
 {
     const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
 
-    return s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF));
+    return s->shadow || (s->eflags & (EFLAGS_TF | EFLAGS_RF)) || (s->debugctl & DEBUGCTL_LBR);
 }
 
 /* RF lasts to the end of a repeated instruction (SDM 3B, 17.3.1.1), which a page fault in its middle has come back to: nothing
@@ -113,6 +113,8 @@ void i386_stepped(struct ucpu *u)
 
     bool loaded_ss = (latch & I386_LATCH_SHADOW) && s->shadow == I386_SHADOW_SS;
 
+    if (s->debugctl & DEBUGCTL_LBR)
+        i386_lbr_instruction(i386_of(u));
     if (((latch & I386_LATCH_TF_CLEAR) || ((s->eflags & EFLAGS_TF) && !(latch & I386_LATCH_TF_SET))) && !loaded_ss &&
         !not_a_branch(i386_of(u)))
         s->pending_db |= DR6_BS;
@@ -539,6 +541,8 @@ static void note(const struct i386_cpu *c, const struct i386_delivery *d, bool t
 /* Deliver *d and whatever exceptions that causes: one step in all. */
 static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
 {
+    uint64_t base = c->st->seg[SEG_CS].base;
+
     while (!deliver(c, &d)) {
         unsigned first = d.source == FROM_EXCEPTION ? d.vector : EXC_NMI; /* NMI: benign */
         unsigned second = c->exc.vector;
@@ -563,6 +567,8 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         }
         d = consume(c);
     }
+    if (c->st->debugctl & DEBUGCTL_LBR)
+        i386_lbr_event(c, base, d.eip);
     note(c, &d, true);
 }
 
@@ -667,7 +673,7 @@ bool i386_quiet(const struct ucpu *u)
 {
     const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
 
-    if ((s->eflags & (EFLAGS_TF | EFLAGS_RF | EFLAGS_VIP)) || (s->intr_line && (s->eflags & EFLAGS_IF)))
+    if ((s->eflags & (EFLAGS_TF | EFLAGS_RF | EFLAGS_VIP)) || (s->intr_line && (s->eflags & EFLAGS_IF)) || (s->debugctl & DEBUGCTL_LBR))
         return false;
     return !(s->halted | s->shadow | s->pending_db | s->nmi_pending | s->smi_pending | s->init_pending);
 }

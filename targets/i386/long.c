@@ -345,7 +345,7 @@ int i386_op_smap(struct ucpu *u, const struct uop *op)
 
 bool i386_monitor_enabled(const struct i386_cpu *c)
 {
-    return !i386_has_misc_enable(c->model) || (c->st->misc_enable & MISC_ENABLE_MONITOR);
+    return c->model->amd || i386_misc_enabled(c, MISC_ENABLE_MONITOR) || i386_generation(c->model) < GENERATION_NETBURST;
 }
 
 static bool monitor_allowed(const struct i386_cpu *c)

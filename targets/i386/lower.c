@@ -65,7 +65,7 @@ static uint32_t cs_limit(const struct lower *l)
     return (uint32_t)(l->mode >> 32);
 }
 
-static unsigned decode_mode(uint64_t mode)
+unsigned i386_decode_mode(uint64_t mode)
 {
     return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
            (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
@@ -901,7 +901,7 @@ static enum build_next lower_sti(struct lower *l)
     struct insn next;
 
     if (!builder_goes_on(b, l->i.len) || b->avail - at < INSN_MAX_LEN || within_limit(l, l->next, INSN_MAX_LEN) < INSN_MAX_LEN ||
-        i386_decode(b->bytes + at, INSN_MAX_LEN, decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(l, next.op))
+        i386_decode(b->bytes + at, INSN_MAX_LEN, i386_decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(l, next.op))
         return call_exit(l, i386_op_sti);
     return call_only(l, i386_op_sti_between);
 }
@@ -1253,7 +1253,7 @@ enum build_next i386_build(struct builder *b)
     unsigned allowed = within_limit(&l, l.eip, avail);
     unsigned first_uop = b->nuops;
     bool shadowed = !first && in_shadow(b);
-    enum decode_result r = i386_decode(b->bytes + b->len, allowed, decode_mode(l.mode), &l.i);
+    enum decode_result r = i386_decode(b->bytes + b->len, allowed, i386_decode_mode(l.mode), &l.i);
     enum build_next next;
 
     b->wide = wide(&l);

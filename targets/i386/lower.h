@@ -66,6 +66,8 @@ static inline bool mode_reads(uint64_t mode, unsigned seg)
 
 /* What of a block mode is the model's: the instructions that it can have. */
 uint64_t i386_model_mode(const struct i386_model *m);
+/* How code of a block mode is decoded: DECODE_* (insn.h). */
+unsigned i386_decode_mode(uint64_t mode);
 /* The block mode that the state calls for. */
 uint64_t i386_block_mode(const struct i386_cpu *c);
 /* The same, when nothing has changed since block_mode was refreshed but what i386_level_moved() says. `cpl`: the state's, which was

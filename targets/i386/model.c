@@ -29,7 +29,11 @@
 
 #define MAX_FEATURES \
     .features_edx = F_64 | F(SS), \
-    .features_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .leaf7_edx = ~0u, .leaf_d1_eax = ~0u, .ext_ecx = ~0u
+    .leaf7_edx = ~0u, .leaf_d1_eax = ~0u, .ext_ecx = ~0u
+/* What is of use in long mode only. */
+#define ECX_OF_LM   (F(CX16) | F(PCID))
+#define EBX_7_OF_LM F(FSGSBASE)
+#define ECX_7_OF_LM (F(PKU) | F(LA57))
 
 static const struct i386_model models[] = {
     {
@@ -196,6 +200,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x8000000au,
         .signature = 0x60fb1,
         MAX_FEATURES,
+        .features_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u,
         .ext_edx = X_64 | F(MMXEXT) | F(RDTSCP) | F(PDPE1GB),
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
@@ -209,6 +214,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x80000008u,
         .signature = 0x60fb1,
         MAX_FEATURES,
+        .features_ecx = ~ECX_OF_LM, .leaf7_ebx = ~EBX_7_OF_LM, .leaf7_ecx = ~ECX_7_OF_LM,
         .ext_edx = F(NX) | F(MMXEXT) | F(RDTSCP),
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
@@ -247,6 +253,26 @@ const struct i386_model *i386_model_find(const char *name)
             return &models[i];
     }
     return NULL;
+}
+
+enum i386_generation i386_generation(const struct i386_model *m)
+{
+    unsigned family = m->signature >> 8 & 15, model = (m->signature >> 4 & 15) | (m->signature >> 12 & 0xf0);
+
+    if (m->amd)
+        return m->signature >> 20 & 0xff ? GENERATION_AMD10 : GENERATION_K8;
+    if (family == 15)
+        return GENERATION_NETBURST;
+    if (family != 6)
+        return GENERATION_OLD;
+    switch (model) {
+    case 0x0e: return GENERATION_CORE;
+    case 0x0f: case 0x16: case 0x17: case 0x1d: return GENERATION_CORE2;
+    case 0x1c: case 0x26: case 0x27: case 0x35: case 0x36: return GENERATION_ATOM;
+    case 0x1a: case 0x1e: case 0x1f: case 0x25: case 0x2c: case 0x2e: case 0x2f: return GENERATION_NEHALEM;
+    case 0x2a: case 0x2d: case 0x3a: case 0x3e: return GENERATION_SANDYBRIDGE;
+    default: return model < 0x0e ? GENERATION_P6 : GENERATION_HASWELL;
+    }
 }
 
 uint32_t *i386_model_word(struct i386_model *m, enum cpuid_word word)

@@ -93,11 +93,22 @@ static inline bool i386_has(const struct i386_model *m, unsigned feature)
     return i386_model_features(m, (enum cpuid_word)(feature / 32)) >> (feature % 32) & 1;
 }
 
-/* Intel's since Core: caches one by one in leaf 4, IA32_MISC_ENABLE. */
+/* Intel's since Core: caches one by one in leaf 4. */
 static inline bool i386_is_core(const struct i386_model *m)
 {
     return !m->amd && (m->age ? m->age : m->max_leaf) >= 10;
 }
+
+/* What model-specific registers and last branches go by: the family and the model that CPUID tells. */
+enum i386_generation {
+    GENERATION_OLD, /* the 486; with features that it did not have, of the Pentium */
+    GENERATION_P6, GENERATION_NETBURST, GENERATION_CORE, GENERATION_CORE2, GENERATION_ATOM, GENERATION_NEHALEM,
+    GENERATION_SANDYBRIDGE, /* and Ivy Bridge */
+    GENERATION_HASWELL,     /* and later */
+    GENERATION_K8,          /* AMD's family 0FH; */
+    GENERATION_AMD10,       /* 10H and later */
+};
+enum i386_generation i386_generation(const struct i386_model *m);
 
 static inline unsigned i386_phys_bits(const struct i386_model *m)
 {

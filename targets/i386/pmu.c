@@ -17,7 +17,7 @@
  * LVT's entry of performance counters) after that very step: i386_pmu_room() says how many steps the CPU may make before
  * it stands and i386_pmu_stood() looks.
  *
- * Not modelled: precise events, last branches, IA32_PERF_CAPABILITIES (and so full-width writes), AnyThread, pin control;
+ * Not modelled: precise events, IA32_PERF_CAPABILITIES (and so full-width writes), AnyThread, pin control;
  * AMD's extended and northbridge counters. A debugger's write counts nothing.
  *
  * An event that comes to be: its case in event_of(), its bit in i386_pmu_leaf().
@@ -149,6 +149,8 @@ static void release(struct i386_cpu *c, struct values *v)
     }
     if (pmi && (s->debugctl & DEBUGCTL_FREEZE))
         s->pmc_global_ctrl = 0;
+    if (pmi && (s->debugctl & DEBUGCTL_FREEZE_LBRS))
+        s->debugctl &= ~(uint64_t)DEBUGCTL_LBR;
     for (unsigned n = 0; n < ALL; n++) {
         enum pmc_event event = follows(c, n);
 

@@ -272,18 +272,11 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr3(struct i386_cpu *c, uint64_t value);
 bool i386_set_cr4(struct i386_cpu *c, uint64_t value);
 bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value);
-bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
-/* The bits of CR4 and of EFER that the model has. */
+/* The bits of CR4 that the model has. */
 uint32_t i386_cr4_allowed(const struct i386_cpu *c);
-uint64_t i386_efer_allowed(const struct i386_model *m);
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-/* Has the model IA32_MISC_ENABLE (Intel's from NetBurst on)? In it: MONITOR and MWAIT are there. */
-bool i386_has_misc_enable(const struct i386_model *m);
-#define MISC_ENABLE_MONITOR 0x40000u
-/* Are they, for CPUID and for system software? */
+/* Are MONITOR and MWAIT there, for CPUID and for system software? */
 bool i386_monitor_enabled(const struct i386_cpu *c);
-/* MSRs at reset. */
-void i386_reset_msrs(struct i386_cpu *c);
 
 /* EIP after the instruction in progress, which is the last of its block. */
 static inline uint64_t i386_next_eip(const struct i386_cpu *c)
@@ -327,6 +320,35 @@ static inline void i386_flat_loaded(struct i386_cpu *c, bool was_64bit)
     else
         i386_level_moved(c);
 }
+
+/* ---- msr.c ---- */
+
+/* RDMSR and WRMSR at level 0. False: #GP(0), nothing changed. */
+bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value);
+bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value);
+/* Those whose state begins at offset `from` of the state or behind it, as after a reset. */
+void i386_reset_msrs(struct i386_cpu *c, size_t from);
+/* The bits of EFER that can be set now. */
+uint64_t i386_efer_allowed(const struct i386_cpu *c);
+/* AMD's: the processor name string, of 48 characters. */
+const uint64_t *i386_name_string(const struct i386_cpu *c);
+/* Is the bit of IA32_MISC_ENABLE set? Not on models that have no such register, or no such bit. */
+#define MISC_ENABLE_MONITOR     ((uint64_t)1 << 18)
+#define MISC_ENABLE_LIMIT_CPUID ((uint64_t)1 << 22)
+#define MISC_ENABLE_XD_DISABLE  ((uint64_t)1 << 34)
+static inline bool i386_misc_enabled(const struct i386_cpu *c, uint64_t bit)
+{
+    return (c->st->misc_enable & bit) != 0;
+}
+
+/* ---- lbr.c ---- */
+
+/* The instruction in progress, which was begun while last branches were recorded, is complete. */
+void i386_lbr_instruction(struct i386_cpu *c);
+/* An interrupt or an exception was delivered: from an offset in a code segment whose base was `base`. */
+void i386_lbr_event(struct i386_cpu *c, uint64_t base, uint64_t eip);
+/* How many the model's stack has; 0: there are none. */
+unsigned i386_lbr_depth(const struct i386_model *m);
 
 /* ---- exception.c, smm.c ---- */
 

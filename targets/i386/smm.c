@@ -223,6 +223,7 @@ void i386_enter_smm(struct i386_cpu *c)
     struct i386_state *s = c->st;
 
     s->smi_pending = 0;
+    s->smi_count++;
     s->smm = I386_SMM | (s->nmi_blocked ? I386_SMM_NMI_BLOCKED : 0);
     s->nmi_blocked = 1;
     s->smm_pending_db = s->pending_db;
@@ -242,7 +243,7 @@ static bool impossible(const struct i386_cpu *c, const struct i386_state *s, uin
 
     if ((paging && !(s->cr0 & CR0_PE)) || ((s->cr0 & CR0_NW) && !(s->cr0 & CR0_CD)))
         return true;
-    if ((s->cr4 & ~i386_cr4_allowed(c)) || (s->efer & ~i386_efer_allowed(c->model)))
+    if ((s->cr4 & ~i386_cr4_allowed(c)) || (s->efer & ~i386_efer_allowed(c)))
         return true;
     if (is_long != (paging && (s->efer & EFER_LME)) || (is_long && !(s->cr4 & CR4_PAE)))
         return true;

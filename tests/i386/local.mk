@@ -103,6 +103,11 @@ check_PROGRAMS += tests/i386/test_i386_xsave
 TESTS += tests/i386/test_i386_xsave
 tests_i386_test_i386_xsave_SOURCES = tests/check_main.c tests/i386/test_i386_xsave.c tests/i386/i386_bench.h tests/i386/i386_bench64.h
 tests_i386_test_i386_xsave_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+# Model-specific registers, bit by bit; last branches.
+check_PROGRAMS += tests/i386/test_i386_msr
+TESTS += tests/i386/test_i386_msr
+tests_i386_test_i386_msr_SOURCES = tests/check_main.c tests/i386/test_i386_msr.c tests/i386/i386_bench.h tests/i386/i386_bench64.h tests/whole/with_jit.h
+tests_i386_test_i386_msr_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 # Instructions that models have or lack.
 # Performance counters.
 check_PROGRAMS += tests/i386/test_i386_pmu

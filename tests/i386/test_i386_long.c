@@ -211,6 +211,8 @@ START_TEST(bases_are_as_wide_as_the_model_whatever_cr4_says)
         s = b->s;
     }
     for (unsigned n = 0; n < ARRAY_LEN(msrs); n++) {
+        if (!_i && n < 2)
+            continue; /* AMD's SYSENTER is of 32 bits */
         EQ(i386_write_msr(b->c, msrs[n], wide), !_i);
         EQ(i386_write_msr(b->c, msrs[n], low), !_i);
         EQ(i386_write_msr(b->c, msrs[n], wider), 0);
@@ -411,21 +413,6 @@ START_TEST(sysret_that_sets_tf_traps_before_the_program_goes_on)
     } else {
         EQ(s->rip, UCODE + 1);
     }
-}
-END_TEST
-
-/* SDM 3B 15.3.2.1: all ones or none are what all processors take; those that leave out the GART's errors, or a first bank's corrected ones. */
-START_TEST(a_machine_check_bank_is_enabled_as_a_whole)
-{
-    static const struct { uint64_t value; bool taken; } cases[] = {
-        {0, true}, {UINT64_MAX, true}, {UINT64_MAX - (1 << 10), true}, {UINT64_MAX - 1, true}, {UINT64_C(0xaaaaaaaaaaaaaaaa), false}, {1, false},
-    };
-    uint64_t before = s->mc_ctl[2];
-
-    EQ(i386_write_msr(b->c, 0x408, cases[_i].value), cases[_i].taken);
-    EQ(s->mc_ctl[2], cases[_i].taken ? cases[_i].value : before);
-    EQ(i386_write_msr(b->c, 0x40a, cases[_i].value), true); /* any address */
-    EQ(i386_write_msr(b->c, 0x410, 0), false);              /* no such bank */
 }
 END_TEST
 
@@ -935,7 +922,6 @@ Suite *test_suite(void)
     tcase_add_test(t, shifts_that_do_not_exist_are_undefined_whatever_is_pending);
     tcase_add_test(t, compatibility_mode_goes_on_where_its_own_code_is);
     tcase_add_loop_test(t, a_branch_to_no_canonical_address_faults_and_changes_nothing, 0, 7);
-    tcase_add_loop_test(t, a_machine_check_bank_is_enabled_as_a_whole, 0, 6);
     tcase_add_loop_test(t, syscall_that_clears_tf_is_not_stepped, 0, 2);
     tcase_add_loop_test(t, what_enters_a_kernel_tells_of_flags_without_rf, 0, 2);
     tcase_add_loop_test(t, sysret_that_sets_tf_traps_before_the_program_goes_on, 0, 2);

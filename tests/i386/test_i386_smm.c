@@ -41,6 +41,7 @@ static struct i386_state before;
 static void enter(void)
 {
     before = *s;
+    before.smi_count++;
     i386_raise_smi(b->c);
     EQ(steps(b, 1), STOP_LIMIT);
     EQ(s->smm & I386_SMM, I386_SMM);

@@ -700,9 +700,20 @@ static void make_counters(struct guest *g)
     i386_write_msr(g->c, 0x38f, UINT64_C(0x70000000f));
 }
 
+/* Last branches are recorded, until a #DB. */
+static void make_last_branches(struct guest *g)
+{
+    if (!chance(g, 15))
+        return;
+    if (!i386_write_msr(g->c, 0x1d9, DEBUGCTL_LBR | DEBUGCTL_FREEZE_LBRS))
+        i386_write_msr(g->c, 0x1d9, DEBUGCTL_LBR);
+    i386_write_msr(g->c, 0x1c8, fuzz_roll64(g->r) & fuzz_roll64(g->r) & 0x3ff);
+}
+
 static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
 {
     static uint8_t nothing[0x10000];
+    static const char *const long_models[] = {"max,pmu=on", "max,pmu=on,vendor=GenuineIntel", "Haswell,pmu=on"};
     struct pc_config config = PC_CONFIG_INIT;
     struct guest g = {.r = r, .what = mode->what};
     uint8_t code[CODE_BYTES];
@@ -713,7 +724,7 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     config.no_reboot = true;
     config.vga = PC_VGA_NONE;
     if (mode->what & LONG)
-        config.cpu_model = fuzz_roll(r, 2) ? "max,pmu=on" : "max,pmu=on,vendor=GenuineIntel";
+        config.cpu_model = long_models[fuzz_roll(r, ARRAY_LEN(long_models))];
     else if (fuzz_roll(r, 2))
         config.cpu_model = "coreduo,pmu=on";
     config.icount_shift = fuzz_roll(r, 7);
@@ -739,6 +750,7 @@ static struct machine *make(const struct fuzz_mode *mode, struct fuzz_rng *r)
     i386_mode_changed(g.c);
     if (g.c->model->pmu)
         make_counters(&g);
+    make_last_branches(&g);
     return g.m;
 }
 

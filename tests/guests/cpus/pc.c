@@ -548,12 +548,12 @@ static void claim_code_and_maps(void)
 static void writes_msrs(unsigned cpu)
 {
     wrmsr(0x200, 0x10000000u * (cpu % 8) | 6);
-    wrmsr(0x8b, (uint64_t)(cpu + 5) << 32);
+    wrmsr(0x175, (cpu + 5) << 12);
 }
 
 static void reads_msrs(unsigned cpu)
 {
-    per_cpu[cpu].at[3] = rdmsr(0x200) == (0x10000000u * (cpu % 8) | 6) && rdmsr(0x8b) == (uint64_t)(cpu + 5) << 32;
+    per_cpu[cpu].at[3] = rdmsr(0x200) == (0x10000000u * (cpu % 8) | 6) && rdmsr(0x175) == (cpu + 5) << 12;
 }
 
 static void claim_own_registers(void)
@@ -564,7 +564,7 @@ static void claim_own_registers(void)
     all_do(reads_msrs);
     for (unsigned n = 0; n < ncpus; n++)
         ok &= per_cpu[n].at[3];
-    claim("each CPU has its own MTRRs and microcode word", ok);
+    claim("each CPU has its own MTRRs and stack for SYSENTER", ok);
     ok = (rdmsr(0x1b) & 0x100) != 0;
     claim("one is the bootstrap processor", ok);
 }
