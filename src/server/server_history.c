@@ -15,6 +15,7 @@
 #include "host/output.h"
 
 #define TRACE_MOST   ((icount_t)10000000)   /* steps */
+#define TRACE_SHOWN  10000u                /* lines to the debugger, unless it says another limit */
 #define FILE_MOST    ((size_t)1 << 30)
 #define DIFF_RANGES  1000u                  /* of memory */
 #define DIFF_GAP     16u                    /* bytes that are equal, within a range */
@@ -184,6 +185,8 @@ int query_trace(struct rsp_monitor_call *call, struct error *err)
         r = take_file(&t.a, &may, err);
     if (t.a.nwords > 2)
         t.file = &file;
+    else if (r == 0 && !t.a.limit)
+        t.a.limit = TRACE_SHOWN;
     if (r == 0 && !(m = timeline_scout(t.a.s->timeline, 0, err)))
         r = err->code;
     for (unsigned i = 0; r == 0 && i < m->ncpus; i++)

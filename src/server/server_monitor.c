@@ -852,7 +852,7 @@ static struct device *need_device(struct server *s, const char *name, struct err
 static void say_when_it_arrives(struct server *s, struct buffer *out)
 {
     if (!timeline_at_edge(s->timeline))
-        buffer_printf(out, "the guest gets it once it runs at the live edge: this is the past\n");
+        buffer_printf(out, "this is the past: it waits, and the guest gets it once it runs at the live edge\n");
 }
 
 /* How much memory the guest shall keep. */
@@ -1245,7 +1245,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"writes", "ADDRESS...",
      "who wrote there: all of them\n"
      "ADDRESS [LENGTH] is bytes as mapped here, phys:ADDRESS of memory, virt:ADDRESS in whatever address space. Then, as for\n"
-     "all queries: from POS, to POS, newest first, limit N, threads N, --json, if CONDITION (last; as in if $eax == 5).",
+     "all queries: from POS, to POS, newest first, limit N, threads N, --json, if CONDITION (last; as in if $eax == 5; asked after the access,\n"
+     "so $pc is the next instruction's, not the answer's pc).",
      query_writes},
     {"reads", "ADDRESS...", "who read there; words as for writes", query_reads},
     {"accesses", "ADDRESS...", "who wrote or read there; words as for writes", query_accesses},
@@ -1257,7 +1258,7 @@ const struct rsp_monitor_command server_monitor_commands[] = {
      "is also INT's.", query_exceptions},
     {"interrupts", "[NUMBER...]", "interrupts that were taken: all, or those of a vector (aarch64: of an offset in the vector table, 0x280)", query_interrupts},
     {"io", "[RANGE...]", "accesses to ports (FIRST-LAST) or to devices in memory (phys:FIRST-LAST)", query_io},
-    {"trace", "FROM...", "FROM TO [FILE [force]]: every step from FROM to TO, with the registers that it changes", query_trace},
+    {"trace", "FROM...", "FROM TO [FILE [force]]: every step from FROM to TO, with the registers that it changes; 10,000 without FILE or limit N", query_trace},
     {"trace-history", "[WORDS...]",
      "[from POS] [to POS], or off: gdb's tstart traces history that there is, without running\n"
      "Tracepoints (trace, tstart, tfind) else find what the guest runs through between tstart and tstop. With this, before or\n"

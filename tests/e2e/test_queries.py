@@ -478,6 +478,12 @@ def claim_a_trace_goes_by_steps_within_a_repeated_instruction_too():
         equal(len({x["pc"] for x in lines[1:6]}), 1, "the instruction's address")
         equal([json.loads(line)["position"] for line in rsp.monitor("trace 0 20 --json if $ecx == 2").splitlines()[:-1]], [5])
         equal(json.loads(rsp.monitor("trace 4 5 --json").splitlines()[-1])["to"], 5)
+        # Without a file or a limit, not more than somebody may want to read.
+        rsp.monitor("replay_break 12000")
+        rsp.ask("c")
+        for words, steps, end in (("", 10000, "limit"), (" limit 11000", 11000, "limit"), (" limit 20000", 11990, "all")):
+            last = rsp.monitor("trace 10 12000" + words).splitlines()[-1]
+            contains(last, "^end=%s steps=%d " % (end, steps))
         contains(rsp.monitor("coverage 2 9 if $ecx == 3"), r"^end=all instructions=1 ")
         rsp.close()
 
