@@ -36,6 +36,8 @@ struct rsp_session;
 struct rsp_session *rsp_create(const struct rsp_target_info *info, const struct rsp_target_ops *ops,
                                void *ctx);
 void rsp_destroy(struct rsp_session *s);
+/* Right after rsp_create(): the thread that the client is told of first, if it is another one than 0. */
+void rsp_begin_with(struct rsp_session *s, unsigned thread);
 
 /* Take bytes from the client. They are all consumed; complete packets are
  * answered at once, or, while a run is under way, after its end, or, while a

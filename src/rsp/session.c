@@ -30,6 +30,11 @@ struct rsp_session *rsp_create(const struct rsp_target_info *info, const struct 
     return s;
 }
 
+void rsp_begin_with(struct rsp_session *s, unsigned thread)
+{
+    s->stop.thread = thread;
+}
+
 void rsp_destroy(struct rsp_session *s)
 {
     if (!s)

@@ -96,7 +96,7 @@ void server_show_search(struct server *s, uint64_t done, uint64_t all)
             (double)(now - s->run_began_ns) / 1e9);
 }
 
-const char *server_end_name(enum guest_end end)
+static const char *end_name(enum guest_end end)
 {
     switch (end) {
     case GUEST_POWEROFF:
@@ -130,13 +130,21 @@ static int end_status(const struct machine_state *st)
     }
 }
 
-static void print_to_buffer(struct buffer *b, const struct server *s)
+void server_end_text(const struct server *s, struct buffer *out)
 {
     const struct machine_state *st = s->machine->st;
 
-    buffer_printf(b, "hindcast: %s", server_end_name((enum guest_end)st->end));
+    buffer_printf(out, "%s", end_name((enum guest_end)st->end));
     if (st->end == GUEST_DEBUG_EXIT || st->end == GUEST_EXIT)
-        buffer_printf(b, " with status %" PRIu32, st->end_status);
+        buffer_printf(out, " with status %" PRIu32, st->end_status);
+    if (st->end == GUEST_TRIPLE_FAULT && s->machine->ncpus > 1)
+        buffer_printf(out, " (CPU #%" PRIu32 ")", st->end_status);
+}
+
+static void print_to_buffer(struct buffer *b, const struct server *s)
+{
+    buffer_printf(b, "hindcast: ");
+    server_end_text(s, b);
     buffer_printf(b, " at position %" PRIu64, timeline_position(s->timeline));
 }
 
@@ -513,8 +521,16 @@ static void report(struct server *s, const struct timeline_stop *stop)
     server_client_flush(s);
 }
 
+unsigned server_ended_cpu(const struct server *s)
+{
+    const struct machine_state *st = s->machine->st;
+
+    /* (A state from a file may say anything.) */
+    return st->end == GUEST_TRIPLE_FAULT && st->end_status < s->machine->ncpus ? st->end_status : machine_whose_turn(s->machine);
+}
+
 /* Which thread the debugger is told of: that whose hit or step it is; of a step that was not made, the one that was to make
- * it; else the one whose turn it is, if it is not believed to stand. */
+ * it; of the guest's end, the one whose end it is; else the one whose turn it is, if it is not believed to stand. */
 static unsigned whose_stop(const struct server *s, const struct rsp_run *run, const struct timeline_stop *stop)
 {
     unsigned turn;
@@ -523,7 +539,7 @@ static unsigned whose_stop(const struct server *s, const struct rsp_run *run, co
         return stop->cpu;
     if (run->kind == RSP_RUN_STEP || run->kind == RSP_RUN_RANGE)
         return (unsigned)__builtin_ctzll(run->steppers);
-    turn = machine_whose_turn(s->machine);
+    turn = stop->reason == TIMELINE_GUEST_END ? server_ended_cpu(s) : machine_whose_turn(s->machine);
     return run->left_out >> turn & 1 ? (unsigned)__builtin_ctzll(~run->left_out) : turn;
 }
 

@@ -57,6 +57,8 @@ static void take_client(struct server *s)
     }
     s->session = rsp_create(&s->info, &s->ops, s);
     rsp_set_tracing(s->session, s->tracing);
+    if (s->machine->st->end == GUEST_TRIPLE_FAULT)
+        rsp_begin_with(s->session, server_ended_cpu(s));
 }
 
 static void read_client(struct server *s)

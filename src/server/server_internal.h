@@ -426,6 +426,9 @@ void server_say(struct server *s, const char *format, ...) __attribute__((format
 void server_tell(struct server *s, const char *text);
 
 /* server.c: what a guest's end is called ("powered off"). */
-const char *server_end_name(enum guest_end end);
+/* How the guest ended, or that it runs. */
+void server_end_text(const struct server *s, struct buffer *out);
+/* Which CPU's end is that of the guest: the one that triple-faulted; else the one whose turn it is. */
+unsigned server_ended_cpu(const struct server *s);
 
 #endif

@@ -117,10 +117,12 @@ HANDLER(cmd_info_status)
 
     (void)err;
     /* QEMU's words; what the end was is ours. */
-    if (m->st->end == GUEST_RUNS)
-        buffer_printf(call->out, "VM status: paused\n");
-    else
-        buffer_printf(call->out, "VM status: paused (shutdown): %s\n", server_end_name((enum guest_end)m->st->end));
+    buffer_printf(call->out, "VM status: paused");
+    if (m->st->end != GUEST_RUNS) {
+        buffer_printf(call->out, " (shutdown): ");
+        server_end_text(s, call->out);
+    }
+    buffer_append_byte(call->out, '\n');
     print_position(s, call->out);
     return 0;
 }

@@ -186,10 +186,11 @@ static void describe_cpu(void *ctx, struct buffer *out)
     struct server *s = ctx;
     struct machine *m = s->machine;
 
-    if (m->st->end != GUEST_RUNS)
-        buffer_printf(out, "%s, ", server_end_name((enum guest_end)m->st->end));
+    if (m->st->end == GUEST_RUNS || (m->st->end == GUEST_TRIPLE_FAULT && server_ended_cpu(s) != s->cpu))
+        buffer_printf(out, "%s", server_cpu_activity(m->cpus[s->cpu]));
     else
-        buffer_printf(out, "%s, ", server_cpu_activity(m->cpus[s->cpu]));
+        server_end_text(s, out);
+    buffer_printf(out, ", ");
     buffer_printf(out, "position %" PRIu64, timeline_position(s->timeline));
     if (!timeline_at_edge(s->timeline))
         buffer_printf(out, " of %" PRIu64, timeline_edge(s->timeline));

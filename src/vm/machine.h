@@ -48,7 +48,8 @@ enum guest_end {
     GUEST_RUNS = 0,
     GUEST_POWEROFF,     /* ACPI S5, PSCI SYSTEM_OFF, APM... */
     GUEST_DEBUG_EXIT,   /* debug-exit port; the status is in machine_state.end_status */
-    GUEST_TRIPLE_FAULT, /* a PC would reset itself: continuing means adding an EVENT_RESET here */
+    GUEST_TRIPLE_FAULT, /* of the CPU whose number is in machine_state.end_status; a PC would reset itself: continuing means adding an
+                         * EVENT_RESET here */
     GUEST_RESET,        /* a reset request under --no-reboot */
     GUEST_EXIT,         /* a program ended itself (semihosting); its status is in machine_state.end_status */
     GUEST_WATCHDOG,     /* a watchdog that stops the guest has run out */
@@ -71,7 +72,7 @@ struct machine_state {
     icount_t position;     /* current only while the CPU is not running: see machine_position() */
     vtime_t warp;          /* virtual time gained by idling: now = (position << shift) + warp */
     uint32_t end;          /* enum guest_end */
-    uint32_t end_status;   /* exit status the guest asked for */
+    uint32_t end_status;   /* exit status the guest asked for; GUEST_TRIPLE_FAULT: number of the CPU */
     uint32_t reset_request; /* enum reset_kind that the guest asked for: the next step performs it */
     uint32_t reserved;
 };

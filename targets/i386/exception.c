@@ -511,7 +511,7 @@ void i386_shut_down(struct i386_cpu *c)
     c->st->rep_active = 0;
     c->st->rep_start = 0;
     c->st->tf_latched = 0;
-    machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, 0);
+    machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, c->u.cpu.index);
 }
 
 const char *i386_exception_name(uint64_t vector)

@@ -114,6 +114,41 @@ def claim_a_replay_of_virt_ends_as_the_guest_did():
         harness.target = harness.I386
 
 
+# A SIPI starts the second CPU in real mode at 8000h: LIDT CS:[FF00h], where zeros are, and UD2. The first one works on.
+STARTS_ANOTHER = """
+        cli
+        movl $0x1e010f2e, 0x8000
+        movl $0x0b0fff00, 0x8004
+        movl $0xfee00300, %ebx
+        movl $0xc4500, (%ebx)           # INIT
+        movl $20000, %ecx
+1:      loop 1b
+        movl $0xc4608, (%ebx)           # SIPI
+2:      jmp 2b
+"""
+
+
+def claim_a_triple_fault_is_told_of_the_cpu_whose_it_is():
+    guest = build_guest(STARTS_ANOTHER, "another")
+    smp = ("--smp", "2", "--interleave", "quantum=10000")
+    with Server(*smp, guest=guest) as s:
+        rsp = s.client()
+        rsp.ask("qSupported:swbreak+;vContSupported+")
+        contains(rsp.ask("vCont;c"), "^T20.*thread:2;")
+        contains(rsp.monitor("info status"), r"the guest triple-faulted \(CPU #1\)")
+        where = rsp.position()
+        rsp.ask("bs")
+        contains(rsp.ask("vCont;c"), "^T20.*thread:2;")
+        equal(rsp.position(), where)
+        rsp.close()
+    # Who comes when it has happened finds that CPU, too.
+    with Server("--run", *smp, guest=guest) as s:
+        s.wait_errors(r"triple-faulted \(CPU #1\)")
+        out = gdb(s, ["info threads", "thread"], symbols=guest)
+        contains(out, r"triple-faulted \(CPU #1\)")
+        contains(out, r"Current thread is 2")
+
+
 def claim_a_triple_fault_that_history_went_past_stops_it_again():
     guest = build_guest(TRIPLE, "triple")
     with tempfile.TemporaryDirectory() as d:

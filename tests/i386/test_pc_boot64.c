@@ -240,7 +240,14 @@ START_TEST(pvh_note_starts_a_kernel_in_32_bits_with_its_start_info)
     st = create(&c);
     info = st->gpr[EBX];
     ck_assert_uint_eq(st->rip, 0x20002c);
-    ck_assert(!(st->efer & EFER_LMA) && !(st->cr0 & CR0_PG) && (st->cr0 & CR0_PE));
+    /* All other bits of CR0 that can be written are clear, and so is CR4; TR is a busy TSS of 32 bits (pvh.pandoc). */
+    ck_assert(!(st->efer & EFER_LMA));
+    ck_assert_uint_eq(st->cr0, CR0_PE | CR0_ET);
+    ck_assert_uint_eq(st->cr4, 0);
+    ck_assert_uint_eq(st->eflags, EFLAGS_1);
+    ck_assert_uint_eq(st->seg[SEG_TR].base, 0);
+    ck_assert_uint_eq(st->seg[SEG_TR].limit, 0x67);
+    ck_assert_uint_eq(st->seg[SEG_TR].attr & 0x9f, 0x8b);
     ck_assert_uint_eq(peek(info, 4), 0x336ec578);
     ck_assert_uint_eq(peek(info + 4, 4), 1);
     ck_assert_uint_eq(peek(info + 12, 4), 1);

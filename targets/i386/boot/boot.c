@@ -14,6 +14,7 @@
 
 #define ONE_MIB   0x100000ull
 #define GDT_ENTRIES 5u
+#define TSS32_LAST  0x67u /* the limit of a TSS of 32 bits without I/O permissions (SDM 3A 8.2.1) */
 #define MAPPED_GIB  4u
 #define PTE_PRESENT 0x01u
 #define PTE_WRITE   0x02u
@@ -320,6 +321,10 @@ static void enter_flat(const struct boot_plan *plan, struct i386_cpu *cpu)
     st->gpr[ESI] = plan->esi;
     st->gpr[ESP] = plan->esp;
     st->rip = plan->eip;
+    if (plan->pvh) { /* (CR0.ET is no bit that one can write) */
+        st->cr0 = CR0_PE | CR0_ET;
+        st->seg[SEG_TR].limit = TSS32_LAST;
+    }
     i386_mode_changed(cpu);
 }
 

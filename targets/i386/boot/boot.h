@@ -67,6 +67,7 @@ struct boot_plan {
     uint32_t gdt_len;
     uint32_t cr3;         /* BOOT_LONG: address of the page tables */
     uint32_t eip, eax, ebx, esi, esp;
+    bool pvh;             /* BOOT_FLAT: CR0 and TR are what PVH promises, not what reset left */
 };
 
 /* Firmware tables that a kernel is told of. */

@@ -104,6 +104,7 @@ int boot_start_pvh(struct boot_plan *plan, const struct pc_config *config, const
     plan->eip = entry;
     plan->ebx = (uint32_t)at;
     plan->mode = BOOT_FLAT;
+    plan->pvh = true;
     plan->protocol = "PVH";
     return rc;
 }
