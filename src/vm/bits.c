@@ -3,6 +3,10 @@
  */
 #include "vm/bits.h"
 
+#include <string.h>
+
+#include "vm/flags.h"
+
 uint64_t bits_deposit(uint64_t x, uint64_t mask)
 {
     uint64_t result = 0;
@@ -35,3 +39,33 @@ uint32_t bits_crc32c(uint32_t crc, uint64_t x, unsigned bytes)
         crc = crc >> 4 ^ crc32c_nibble[(crc ^ (uint32_t)x) & 15];
     return crc;
 }
+
+__extension__ typedef unsigned __int128 uint128;
+
+uint32_t bits_rotate(uint8_t *d, const uint8_t *a, unsigned count, unsigned how, uint32_t flags)
+{
+    const unsigned bytes = 1u << (how >> ROTATE_SIZE_SHIFT & 3), bits = 8 * bytes;
+    const bool left = !(how & ROTATE_RIGHT), with_carry = how & ROTATE_LEFT_CARRY;
+    const unsigned all = with_carry ? bits + 1 : bits;
+    unsigned n = (count &= bits == 64 ? 63 : 31) % all;
+    uint64_t x = 0;
+    uint128 v;
+
+    memcpy(&x, a, bytes);
+    v = x | (with_carry && (flags & FLAG_C) ? (uint128)1 << bits : 0);
+    if (!left)
+        n = (all - n) % all;
+    if (n)
+        v = v << n | v >> (all - n);
+    x = (uint64_t)v & UINT64_MAX >> (64 - bits);
+    memcpy(d, &x, how & ROTATE_WIDE ? 8 : bytes);
+    if (!count)
+        return flags;
+    flags &= ~(FLAG_C | FLAG_O);
+    if (with_carry ? v >> bits & 1 : left ? x & 1 : x >> (bits - 1))
+        flags |= FLAG_C;
+    if ((left ? x >> (bits - 1) ^ flags : x >> (bits - 1) ^ x >> (bits - 2)) & 1)
+        flags |= FLAG_O;
+    return flags;
+}
+_Static_assert(FLAG_C == 1, "it is bit 0 of the flags");

@@ -250,6 +250,10 @@ struct frontend {
     void (*vector_op)(struct ucpu *, const struct uop *u);
     uint32_t (*vector_test)(struct ucpu *, const struct uop *u);
     uint32_t (*vector_strings)(struct ucpu *, const struct uop *u);
+    /* What RCPPS, or RSQRTPS (`root`), makes of an element. May be NULL. That of one of exponent e, 0 < e < 255, with another fraction from
+     * bit 12 on is not asked for: bits below do not count; of RCPPS, exponent and sign follow from those of e = 127, if the result's
+     * exponent is above 0; of RSQRTPS, from e = 127 or 128. */
+    uint32_t (*approximation)(bool root, uint32_t a);
     unsigned vector_high; /* SSE_PAIR, in bytes of the state */
     unsigned vectors, vector_offset; /* for VECTOR_MASKED: vector register 0, of 16 bytes; a temporary */
     unsigned zero;        /* where in the state 8 bytes are always 0; 0: nowhere */

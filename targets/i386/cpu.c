@@ -531,6 +531,7 @@ static const struct frontend frontend = {
     .guest_watch = i386_guest_watch,
     .sse_op = i386_sse_op,
     .vector_op = i386_vector_op,
+    .approximation = i386_approximation,
     .vector_test = i386_vector_test,
     .vector_strings = i386_vector_strings,
     .vector_high = S_VECTOR_HIGH,

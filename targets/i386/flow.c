@@ -251,3 +251,33 @@ int i386_op_enter(struct ucpu *u, const struct uop *op)
     memcpy(&st->gpr[EBP], &pointer, f.size);
     return UOP_NEXT;
 }
+
+/* ---- POPF ---- */
+
+static int popf(struct ucpu *u, const struct uop *op, bool is_32)
+{
+    struct i386_state *st = i386_of(u)->st;
+    const struct uop flags = {.a = S_T(1), .b = is_32};
+    const uint64_t sp = st->gpr[ESP] + op->b;
+
+    if (i386_op_popf(u, &flags) != UOP_NEXT)
+        return UOP_FAULT;
+    if (i386_64bit(st))
+        st->gpr[ESP] = sp;
+    else if (st->seg[SEG_SS].attr & SEG_ATTR_DB)
+        st->gpr[ESP] = (uint32_t)sp;
+    else
+        memcpy(&st->gpr[ESP], &sp, 2);
+    st->rip = i386_64bit(st) ? st->t[3] : (uint32_t)st->t[3];
+    return UOP_LEAVE;
+}
+
+int i386_op_popf_16(struct ucpu *u, const struct uop *op)
+{
+    return popf(u, op, false);
+}
+
+int i386_op_popf_32(struct ucpu *u, const struct uop *op)
+{
+    return popf(u, op, true);
+}

@@ -19,20 +19,15 @@ enum {
 };
 i386_helper i386_op_shift;        /* *d = *a shifted by S_T(4); b: kind | size << 4 | DEFER; SHLD/SHRD: bits from S_T(6) */
 i386_helper i386_op_commit_flags; /* flags = S_T(5) */
-i386_helper i386_op_div;          /* accumulator / *a; b: size, | 16: signed */
+i386_helper i386_op_div8, i386_op_idiv8;   /* AX / *a; the same, signed */
+i386_helper i386_op_div16, i386_op_idiv16; /* DX:AX / *a */
 i386_helper i386_op_div32;        /* EDX:EAX / *a */
 i386_helper i386_op_idiv32;       /* the same, signed */
 i386_helper i386_op_div64;        /* RDX:RAX / *a */
 i386_helper i386_op_idiv64;       /* the same, signed */
-enum count_kind { COUNT_ONES, COUNT_TRAILING, COUNT_LEADING };
-i386_helper i386_op_count_16;     /* *d = ones, zeros at the bottom or top (b: enum count_kind) of *a, 16 bits */
-i386_helper i386_op_bit_test;     /* CF = bit S_T(4) of *a; b: size */
-i386_helper i386_op_bit_change;   /* *d = *a with bit S_T(4) set (b: 1 << 4), reset (2 << 4), inverted (3 << 4); | size */
-i386_helper i386_op_bit_scan;     /* *d = index of a bit of *a; b: size, | 16: from the top */
-i386_helper i386_op_cmpxchg8b;    /* memory operand at segment a, S_T(0) */
+enum count_kind { COUNT_TRAILING, COUNT_LEADING };
+i386_helper i386_op_count_16;     /* *d = zeros at the bottom or top (b: enum count_kind) of *a, 16 bits */
 i386_helper i386_op_bcd;          /* a: opcode (DAA DAS AAA AAS AAM AAD); b: immediate */
-i386_helper i386_op_flags;        /* a: opcode (SAHF LAHF CMC CLC STC SALC) */
-i386_helper i386_op_loop;         /* S_T(1) = whether a LOOPcc is taken, count in *a (d bytes) already decremented; b: cond */
 i386_helper i386_op_arpl_reg;     /* ARPL *d, *a */
 i386_helper i386_op_arpl_mem;     /* ARPL at segment d, S_T(0); *a */
 i386_helper i386_op_bound;        /* *a within the bounds at segment d, S_T(0); b: size */
@@ -59,6 +54,9 @@ i386_helper i386_op_far_return;   /* a: extra bytes, b: operand size */
 i386_helper i386_op_iret;         /* b: operand size */
 enum int_kind { INT_N, INT_3, INT_O, INT_ICEBP };
 i386_helper i386_op_int;          /* a: vector, d: enum int_kind; S_T(3) next EIP */
+
+/* POPF as a whole, of 2 bytes, or of b: 4 or 8; from S_T(1), which is on the stack still; S_T(3): next RIP. UOP_LEAVE, the last of its block */
+i386_helper i386_op_popf_16, i386_op_popf_32;
 
 /* ---- string.c: string and port instructions ---- */
 i386_helper i386_op_in;           /* *d = port *a; b: size */

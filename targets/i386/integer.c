@@ -253,9 +253,24 @@ static int divide(struct ucpu *u, unsigned divisor, unsigned size, bool is_signe
     return UOP_NEXT;
 }
 
-int i386_op_div(struct ucpu *u, const struct uop *op)
+int i386_op_div8(struct ucpu *u, const struct uop *op)
 {
-    return divide(u, op->a, op->b & 7, op->b & 16);
+    return divide(u, op->a, 1, false);
+}
+
+int i386_op_idiv8(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, 1, true);
+}
+
+int i386_op_div16(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, 2, false);
+}
+
+int i386_op_idiv16(struct ucpu *u, const struct uop *op)
+{
+    return divide(u, op->a, 2, true);
 }
 
 int i386_op_div32(struct ucpu *u, const struct uop *op)
@@ -297,83 +312,16 @@ int i386_op_idiv64(struct ucpu *u, const struct uop *op)
 
 /* ---- bits ---- */
 
-int i386_op_bit_test(struct ucpu *u, const struct uop *op)
-{
-    struct i386_state *st = state_of(u);
-    bool bit = get(u, op->a, op->b) >> (st->t[4] & (8u * op->b - 1)) & 1;
-
-    set_flags(st, (flags_compute(&st->cc) & ~FLAG_C) | (bit ? FLAG_C : 0));
-    return UOP_NEXT;
-}
-
-int i386_op_bit_change(struct ucpu *u, const struct uop *op)
-{
-    unsigned size = op->b & 7;
-    uint64_t v = get(u, op->a, size), bit = (uint64_t)1 << (state_of(u)->t[4] & (8 * size - 1));
-
-    switch (op->b >> 4) {
-    case 1:
-        v |= bit;
-        break;
-    case 2:
-        v &= ~bit;
-        break;
-    default:
-        v ^= bit;
-    }
-    put(u, op->d, size, v);
-    return UOP_NEXT;
-}
-
-int i386_op_bit_scan(struct ucpu *u, const struct uop *op)
-{
-    struct i386_state *st = state_of(u);
-    unsigned size = op->b & 7;
-    uint64_t v = get(u, op->a, size);
-
-    set_flags(st, result_flags(v, size));
-    if (v)
-        put(u, op->d, size, op->b & 16 ? 63u - (unsigned)__builtin_clzll(v) : (unsigned)__builtin_ctzll(v));
-    return UOP_NEXT;
-}
-
 int i386_op_count_16(struct ucpu *u, const struct uop *op)
 {
     unsigned v = (uint16_t)get(u, op->a, 2), n;
 
-    if (op->b == COUNT_ONES)
-        n = (unsigned)__builtin_popcount(v);
-    else if (!v)
+    if (!v)
         n = 16;
     else
         n = op->b == COUNT_TRAILING ? (unsigned)__builtin_ctz(v) : (unsigned)__builtin_clz(v) - 16;
-    set_flags(state_of(u), op->b == COUNT_ONES ? (v ? 0 : FLAG_Z) : (v ? 0 : FLAG_C) | (n ? 0 : FLAG_Z));
+    set_flags(state_of(u), (v ? 0 : FLAG_C) | (n ? 0 : FLAG_Z));
     put(u, op->d, 2, n);
-    return UOP_NEXT;
-}
-
-int i386_op_cmpxchg8b(struct ucpu *u, const struct uop *op)
-{
-    struct i386_cpu *c = i386_of(u);
-    struct i386_state *st = c->st;
-    uint64_t linear, old, value;
-    uint32_t flags;
-
-    if (!i386_linear(c, op->a, st->t[0], 8, true, &linear) ||
-        !ucpu_probe(u, u->tlb_mode, linear, 8, ACCESS_WRITE) || !ucpu_load(u, linear, &old, 8))
-        return UOP_FAULT;
-    flags = flags_compute(&st->cc) & ~FLAG_Z;
-    if (old == (st->gpr[EDX] << 32 | (uint32_t)st->gpr[EAX])) {
-        value = st->gpr[ECX] << 32 | (uint32_t)st->gpr[EBX];
-        flags |= FLAG_Z;
-    } else {
-        value = old;
-    }
-    if (!ucpu_store(u, linear, &value, 8))
-        return UOP_FAULT;
-    st->gpr[EAX] = (uint32_t)old;
-    st->gpr[EDX] = (uint32_t)(old >> 32);
-    set_flags(st, flags);
     return UOP_NEXT;
 }
 
@@ -468,41 +416,6 @@ int i386_op_bcd(struct ucpu *u, const struct uop *op)
 }
 
 /* ---- flags and the rest ---- */
-
-int i386_op_flags(struct ucpu *u, const struct uop *op)
-{
-    struct i386_state *st = state_of(u);
-    uint32_t flags = flags_compute(&st->cc);
-
-    switch (op->a) {
-    case 0x9e: /* SAHF */
-        set_flags(st, (flags & FLAG_O) | ((uint32_t)(st->gpr[EAX] >> 8) & (FLAGS_ALL & 0xff)));
-        break;
-    case 0x9f: /* LAHF */
-        put(u, S_GPR8(4), 1, (flags & 0xff) | EFLAGS_1);
-        break;
-    case 0xd6: /* SALC */
-        put(u, S_GPR8(EAX), 1, flags & FLAG_C ? 0xff : 0);
-        break;
-    case 0xf5: /* CMC */
-        set_flags(st, flags ^ FLAG_C);
-        break;
-    case 0xf8: /* CLC */
-        set_flags(st, flags & ~FLAG_C);
-        break;
-    default: /* STC */
-        set_flags(st, flags | FLAG_C);
-    }
-    return UOP_NEXT;
-}
-
-int i386_op_loop(struct ucpu *u, const struct uop *op)
-{
-    struct i386_state *st = state_of(u);
-
-    st->t[1] = get(u, op->a, op->d) != 0 && flags_cond(&st->cc, op->b);
-    return UOP_NEXT;
-}
 
 /* The adjusted selector, and whether there was anything to adjust. */
 static bool adjust_rpl(uint16_t *dest, uint16_t src)

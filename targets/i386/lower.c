@@ -499,6 +499,35 @@ static enum build_next lower_pop_sreg(struct lower *l)
     return end_exit(l);
 }
 
+/* Can the top of the stack be written if it moves by `delta`? */
+static void probe_stack(struct lower *l, int delta, unsigned size)
+{
+    struct mem m = {.a = (uint16_t)S_T(3)};
+    unsigned at;
+
+    stack_offset(l, delta);
+    mem_through_segment(l, &m, SEG_SS, size, true, S_T(4));
+    at = mem_flatten(l, &m, S_T(4));
+    emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(0), at, 0);
+    build_call(l->b, i386_op_writable, 0, size, MASKED_PROBE | MASKED_PLAIN | (wide(l) ? MASKED_WIDE : 0))->op = UOP_VECTOR_MASKED;
+}
+
+/* ENTER of level 0. The new top of the stack must be one that can be written. */
+static enum build_next lower_enter(struct lower *l)
+{
+    unsigned size = l->i.osize, bytes = l->i.imm & 0xffff;
+
+    if (bytes) {
+        probe_stack(l, -(int)size, size);
+        probe_stack(l, -(int)(size + bytes), size);
+    }
+    push(l, size, S_GPR64(EBP));
+    operand_move(l, size, S_GPR64(EBP), S_GPR64(ESP));
+    if (bytes)
+        move_stack(l, -(int)bytes);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_leave(struct lower *l)
 {
     unsigned size = l->i.osize;
@@ -549,9 +578,9 @@ static enum build_next lower_loop(struct lower *l)
         return end_branch(l, wide(l) ? UOP_BRZ64 : UOP_BRZ32, S_T(2), 0);
     }
     emit_sized(l, SIZED(size, UOP_SUB, I), S_T(2), S_T(2), size, 1);
-    if (l->i.op != INSN_LOOP) {
-        call(l, i386_op_loop, size == 8 ? 8 : 4, S_T(2), l->i.op == INSN_LOOPE ? COND_Z : COND_NZ);
+    if (l->i.op != INSN_LOOP) { /* the count, or 0 if the condition does not hold */
         taken = S_T(1);
+        build(l->b, size == 8 ? UOP_CSEL64 : UOP_CSEL32Z, taken, S_T(2), S_ZERO, l->i.op == INSN_LOOPE ? COND_Z : COND_NZ, 0);
     }
     if (bad)
         call(l, i386_op_bad_branch, 0, taken, 16);
@@ -728,6 +757,57 @@ static enum build_next lower_cwd(struct lower *l)
     return BUILD_MORE;
 }
 
+/* SAHF LAHF CMC CLC STC SALC */
+static enum build_next lower_flags(struct lower *l)
+{
+    switch (l->i.op) {
+    case INSN_SAHF:
+        emit(l, UOP_ZX8_32, S_T(1), S_GPR8(4), 0);
+        emit_imm(l, UOP_FLAGS_TAKE, 0, S_T(1), FLAGS_ALL & 0xff);
+        return BUILD_MORE;
+    case INSN_LAHF:
+        emit(l, UOP_FLAGS_GET, S_T(1), 0, 0);
+        emit_imm(l, UOP_OR32I, S_T(1), S_T(1), EFLAGS_1);
+        emit(l, UOP_MOV8, S_GPR8(4), S_T(1), 0);
+        return BUILD_MORE;
+    case INSN_SALC:
+        emit(l, UOP_SETCC, S_T(1), 0, COND_C);
+        emit(l, UOP_NEG8, S_GPR8(EAX), S_T(1), 0);
+        return BUILD_MORE;
+    default: /* what stays, and what is inverted then */
+        build(l->b, UOP_FLAGS_CHANGE, 0, 0, 0, l->i.op == INSN_CMC ? FLAGS_ALL : FLAGS_ALL & ~FLAG_C, l->i.op == INSN_CLC ? 0 : FLAG_C);
+        return BUILD_MORE;
+    }
+}
+
+/* The accumulator's and the counter's halves, in two of 64 bits. Uses S_T(4). */
+static void register_pair(struct lower *l, unsigned d, unsigned high, unsigned low)
+{
+    emit(l, UOP_MOV32Z, S_T(4), S_GPR64(low), 0);
+    emit_imm(l, UOP_LSL64I, d, S_GPR64(high), 32);
+    emit(l, UOP_OR64, d, d, S_T(4));
+}
+
+/* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. */
+static enum build_next lower_cmpxchg8b(struct lower *l)
+{
+    unsigned old = S_T(1), wanted = S_T(2), next = S_T(3);
+    struct mem m;
+
+    if (!has(l, FEATURE_CX8))
+        return end_undefined(l);
+    mem_operand(l, &m, 8, true);
+    mem_load_rw(l, 8, old, &m);
+    register_pair(l, wanted, EDX, EAX);
+    register_pair(l, next, ECX, EBX);
+    emit(l, UOP_PICK64, next, old, wanted);
+    mem_store(l, 8, next, &m);
+    emit(l, UOP_EQUAL64_F, 0, old, wanted);
+    emit(l, UOP_MOV32Z, S_GPR64(EAX), old, 0);
+    emit_imm(l, UOP_LSR64I, S_GPR64(EDX), old, 32);
+    return BUILD_MORE;
+}
+
 static enum build_next lower_xlat(struct lower *l)
 {
     struct mem m = {.a = (uint16_t)S_T(0)};
@@ -770,6 +850,59 @@ static enum build_next lower_port(struct lower *l)
     return end_calm(l);
 }
 
+/* The place that ESI or EDI names. `temp` is free for use. */
+static void string_place(struct lower *l, struct mem *m, unsigned r, unsigned seg, unsigned size, bool write, unsigned temp)
+{
+    *m = (struct mem){.a = (uint16_t)S_GPR64(r)};
+    if (l->i.asize == 2 || (wide(l) && l->i.asize == 4)) {
+        emit(l, l->i.asize == 2 ? UOP_ZX16_32 : UOP_MOV32Z, temp, S_GPR64(r), 0);
+        m->a = (uint16_t)temp;
+    }
+    mem_through_segment(l, m, seg, size, write, temp);
+}
+
+/* ESI or EDI goes on by `size`, less what is in S_T(6): 0, or with DF twice of that. */
+static void string_advance(struct lower *l, unsigned r, unsigned size)
+{
+    unsigned asize = l->i.asize;
+
+    emit_sized(l, SIZED(asize, UOP_ADD, I), S_GPR64(r), S_GPR64(r), asize, size);
+    emit(l, SIZED(asize, UOP_SUB, ), S_GPR64(r), S_GPR64(r), S_T(6));
+}
+
+/* MOVS CMPS STOS LODS SCAS without a repetition. */
+static enum build_next lower_string_once(struct lower *l, unsigned size)
+{
+    const bool source = l->i.op == INSN_MOVS || l->i.op == INSN_CMPS || l->i.op == INSN_LODS;
+    const bool writes = l->i.op == INSN_MOVS || l->i.op == INSN_STOS;
+    unsigned a = source ? S_T(1) : S_GPR64(EAX);
+    struct mem m;
+
+    if (source) {
+        string_place(l, &m, ESI, l->i.seg, size, false, S_T(0));
+        mem_load(l, size, a, &m);
+    }
+    if (l->i.op == INSN_LODS) {
+        operand_move(l, size, S_GPR64(EAX), a);
+    } else {
+        string_place(l, &m, EDI, SEG_ES, size, writes, S_T(5));
+        if (writes) {
+            mem_store(l, size, a, &m);
+        } else {
+            mem_load(l, size, S_T(2), &m);
+            emit(l, SIZED_PLAIN(size, UOP_CMP, ), 0, a, S_T(2));
+        }
+    }
+    emit_imm(l, wide(l) ? UOP_AND32ZI : UOP_AND32I, S_T(6), S_OFF(eflags), EFLAGS_DF);
+    emit_imm(l, wide(l) ? UOP_LSR32ZI : UOP_SHR32I, S_T(6), S_T(6), 9 - (unsigned)__builtin_ctz(size));
+    if (source)
+        string_advance(l, ESI, size);
+    if (l->i.op != INSN_LODS)
+        string_advance(l, EDI, size);
+    return BUILD_MORE;
+}
+_Static_assert(EFLAGS_DF == 1u << 10, "it is made twice the size by a shift");
+
 static enum build_next lower_string(struct lower *l)
 {
     unsigned kind = STRING_INS + (l->i.op - INSN_INS);
@@ -777,6 +910,8 @@ static enum build_next lower_string(struct lower *l)
 
     if (size == 8 && (l->i.op == INSN_INS || l->i.op == INSN_OUTS))
         size = 4; /* ports are 32 bits at most */
+    if (!(l->i.flags & (INSN_REP | INSN_REPNE)) && l->i.op != INSN_INS && l->i.op != INSN_OUTS)
+        return lower_string_once(l, size);
     /* LODS and the like ignore REPNE's difference. */
     if (l->i.flags & INSN_REP)
         kind |= STRING_REP;
@@ -790,7 +925,7 @@ static enum build_next lower_string(struct lower *l)
     call(l, i386_op_string, kind, l->i.seg, size);
     if (l->i.op == INSN_INS || l->i.op == INSN_OUTS)
         return end_exit(l);
-    return l->i.flags & (INSN_REP | INSN_REPNE) ? end_fall(l) : BUILD_MORE;
+    return end_fall(l);
 }
 _Static_assert(INSN_SCAS - INSN_INS == STRING_SCAS - STRING_INS, "string kinds follow the instructions");
 
@@ -936,6 +1071,33 @@ static enum build_next call_calm(struct lower *l, unsigned feature, i386_helper 
 
 static enum build_next lower_long(struct lower *l);
 
+/* POPF. One that changes the status flags and DF alone changes nothing that decides what comes next; others are their helper's whole. */
+static enum build_next lower_popf(struct lower *l)
+{
+    const bool is_32 = l->i.osize >= 4;
+    unsigned old = S_OFF(eflags);
+
+    peek(l, l->i.osize, S_T(1));
+    if (l->mode & MODE_VM) {
+        call(l, i386_op_popf, 0, S_T(1), is_32);
+        move_stack(l, l->i.osize);
+        return end_exit(l);
+    }
+    set_const(l, S_T(3), l->next);
+    emit(l, UOP_XOR32, S_T(2), S_T(1), old);
+    build_call(l->b, is_32 ? i386_op_popf_32 : i386_op_popf_16, EFLAGS_TF | EFLAGS_IF | EFLAGS_IOPL | EFLAGS_NT, S_T(2), l->i.osize)->op =
+        UOP_CHECK32;
+    if (is_32) {
+        emit_imm(l, UOP_SHR32I, S_T(4), S_T(2), 16);
+        build_call(l->b, i386_op_popf_32, (EFLAGS_AC | EFLAGS_ID) >> 16, S_T(4), l->i.osize)->op = UOP_CHECK32;
+    }
+    emit_imm(l, UOP_AND32I, S_T(2), S_T(2), EFLAGS_DF);
+    emit(l, UOP_XOR32, old, old, S_T(2));
+    emit_imm(l, UOP_FLAGS_TAKE, 0, S_T(1), FLAGS_ALL);
+    move_stack(l, l->i.osize);
+    return end_fall(l);
+}
+
 static enum build_next lower_system(struct lower *l)
 {
     const struct operand *o = l->i.arg;
@@ -991,14 +1153,17 @@ static enum build_next lower_system(struct lower *l)
         call(l, i386_op_sysexit, 0, 0, l->i.osize == 8);
         return end_exit(l);
     case INSN_PUSHF:
-        call(l, i386_op_pushf, S_T(1), l->i.osize >= 4, 0);
+        if (l->mode & MODE_VM) {
+            call(l, i386_op_pushf, S_T(1), l->i.osize >= 4, 0);
+        } else {
+            emit(l, UOP_FLAGS_GET, S_T(1), 0, 0);
+            emit_imm(l, UOP_AND32I, S_T(2), S_OFF(eflags), ~(EFLAGS_RF | EFLAGS_VM));
+            emit(l, wide(l) ? UOP_OR32Z : UOP_OR32, S_T(1), S_T(1), S_T(2));
+        }
         push(l, l->i.osize, S_T(1));
         return BUILD_MORE;
     case INSN_POPF:
-        peek(l, l->i.osize, S_T(1));
-        call(l, i386_op_popf, 0, S_T(1), l->i.osize >= 4);
-        move_stack(l, l->i.osize);
-        return end_exit(l);
+        return lower_popf(l);
     default:
         return lower_long(l);
     }
@@ -1007,17 +1172,20 @@ static enum build_next lower_system(struct lower *l)
 /* RDFSBASE RDGSBASE WRFSBASE WRGSBASE */
 static enum build_next lower_fsgsbase(struct lower *l)
 {
-    unsigned n = l->i.modrm >> 3 & 3, r = reg(l->i.arg[0].reg, 8), size = l->i.arg[0].size;
+    unsigned n = l->i.modrm >> 3 & 3, r = reg(l->i.arg[0].reg, 8), size = l->i.arg[0].size, base = S_SEG(n & 1 ? SEG_GS : SEG_FS, base);
 
     if (!has(l, FEATURE_FSGSBASE))
         return end_undefined(l);
+    emit(l, UOP_NOT32Z, S_T(2), S_OFF(cr4), 0);
+    emit_imm(l, UOP_SHR32I, S_T(2), S_T(2), 16);
+    build_call(l->b, i386_op_fsgsbase, CR4_FSGSBASE >> 16, S_T(2), n)->op = UOP_CHECK32; /* raises #UD */
     if (n < 2) {
-        call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
-        operand_move(l, size, r, S_T(1));
+        operand_move(l, size, r, base);
         return BUILD_MORE;
     }
     operand_move(l, size, S_T(1), r);
-    call(l, i386_op_fsgsbase, S_T(1), S_T(1), n);
+    build_call(l->b, i386_op_fsgsbase, 0, S_T(1), n)->op = UOP_CANON64;
+    emit(l, UOP_MOV64, base, S_T(1), 0);
     return BUILD_MORE;
 }
 
@@ -1112,7 +1280,9 @@ static bool wants_alone(const struct lower *l)
     const struct insn *i = &l->i;
 
     switch (i->op) {
-    case INSN_PUSHA: case INSN_ENTER: case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
+    case INSN_ENTER: /* of level 0 it makes one store */
+        return i->imm2 & 31;
+    case INSN_PUSHA: case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
     case INSN_RETF: case INSN_IRET: case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP:
     case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
@@ -1156,12 +1326,7 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_XCHG: return lower_xchg(l);
     case INSN_XADD: return lower_xadd(l);
     case INSN_CMPXCHG: return lower_cmpxchg(l);
-    case INSN_CMPXCHG8B:
-        if (!has(l, FEATURE_CX8))
-            return end_undefined(l);
-        mem_offset(l);
-        call(l, i386_op_cmpxchg8b, 0, i->seg, 0);
-        return BUILD_MORE;
+    case INSN_CMPXCHG8B: return lower_cmpxchg8b(l);
     case INSN_BSWAP:
         if (i->osize >= 4)
             emit(l, i->osize == 8 ? UOP_BSWAP64 : wide(l) ? UOP_BSWAP32Z : UOP_BSWAP32, reg(i->arg[0].reg, 4), reg(i->arg[0].reg, 4), 0);
@@ -1178,6 +1343,8 @@ static enum build_next lower_insn(struct lower *l)
         call(l, i->op == INSN_PUSHA ? i386_op_pusha : i386_op_popa, 0, i->osize, stack32(l));
         return BUILD_MORE;
     case INSN_ENTER:
+        if (!(i->imm2 & 31))
+            return lower_enter(l);
         call(l, i386_op_enter, i->osize, i->imm & 0xffff, (i->imm2 & 31) | (stack32(l) ? 256 : 0));
         return BUILD_MORE;
     case INSN_LEAVE: return lower_leave(l);
@@ -1225,8 +1392,7 @@ static enum build_next lower_insn(struct lower *l)
             return end_undefined(l);
         /* fall through */
     case INSN_CMC: case INSN_CLC: case INSN_STC: case INSN_SALC:
-        call(l, i386_op_flags, 0, i->opcode, 0);
-        return BUILD_MORE;
+        return lower_flags(l);
     case INSN_DAA: case INSN_DAS: case INSN_AAA: case INSN_AAS: case INSN_AAM: case INSN_AAD:
         call(l, i386_op_bcd, 0, i->opcode, i->imm & 0xff);
         return BUILD_MORE;

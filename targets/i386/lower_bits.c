@@ -66,8 +66,14 @@ static enum build_next lower_micro_op(struct lower *l)
 /* POPCNT, TZCNT, LZCNT of 16 bits. */
 static enum build_next lower_count_16(struct lower *l)
 {
+    if (l->i.op == INSN_POPCNT) {
+        emit(l, UOP_ZX16_64, S_T(2), operand_value(l, 1, S_T(1)), 0);
+        emit(l, UOP_POPCNT32Z_F, S_T(2), S_T(2), 0);
+        operand_move(l, 2, reg(l->i.arg[0].reg, 2), S_T(2));
+        return BUILD_MORE;
+    }
     call(l, i386_op_count_16, reg(l->i.arg[0].reg, 2), operand_value(l, 1, S_T(1)),
-         l->i.op == INSN_POPCNT ? COUNT_ONES : l->i.op == INSN_TZCNT ? COUNT_TRAILING : COUNT_LEADING);
+         l->i.op == INSN_TZCNT ? COUNT_TRAILING : COUNT_LEADING);
     return BUILD_MORE;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "i386/lowering.h"
 
+#include "vm/bits.h"
+
 /* Of 8, 16, 32, 64 bits, and of 32 in 64-bit mode. */
 #define BY_SIZE(pre, post) {pre##8##post, pre##16##post, pre##32##post, pre##64##post, pre##32Z##post}
 /* Rows ADD OR ADC SBB AND SUB XOR; 0 where there is none. */
@@ -191,6 +193,27 @@ static enum build_next shift_memory(struct lower *l, const struct mem *m, unsign
     return BUILD_MORE;
 }
 
+/* ROL ROR RCL RCR of a register, or of memory, which was loaded to S_T(1). */
+static enum build_next rotate(struct lower *l, const struct mem *m, unsigned r)
+{
+    unsigned size = l->i.arg[0].size, count = S_GPR8(ECX);
+    uint32_t how = (l->i.op - INSN_ROL) | (uint32_t)__builtin_ctz(size) << ROTATE_SIZE_SHIFT | (size == 4 && wide(l) ? ROTATE_WIDE : 0);
+
+    if (l->i.arg[1].kind == OPERAND_IMM) {
+        count = S_T(4);
+        set_const(l, count, l->i.imm & count_mask(l));
+    }
+    if (!m) {
+        build(l->b, UOP_ROTATE_F, r, r, count, 0, how);
+        return BUILD_MORE;
+    }
+    build(l->b, UOP_ROTATE, S_T(2), S_T(1), count, 0, how);
+    mem_store(l, size, S_T(2), m);
+    build(l->b, UOP_ROTATE_F, S_T(1), S_T(1), count, 0, how);
+    return BUILD_MORE;
+}
+_Static_assert(INSN_RCR == INSN_ROL + ROTATE_RIGHT_CARRY && INSN_ROR == INSN_ROL + ROTATE_RIGHT, "rotations are numbered alike");
+
 /* Of 4 or 8 bytes only. */
 #define WIDE_SIZED(size, pre, post) ((size) == 8 ? pre##64##post : wide(l) ? pre##32Z##post : pre##32##post)
 
@@ -225,6 +248,8 @@ enum build_next lower_shift(struct lower *l)
         if (l->i.arg[1].kind == OPERAND_REG && variable_shift(l) != UOP_NOP)
             return shift_memory(l, &m, 0);
     }
+    if (l->i.op <= INSN_RCR)
+        return rotate(l, is_mem(l, 0) ? &m : NULL, r);
     if (l->i.arg[1].kind == OPERAND_IMM)
         set_const(l, S_T(4), l->i.imm & count_mask(l));
     else
@@ -236,6 +261,18 @@ enum build_next lower_shift(struct lower *l)
     call(l, i386_op_shift, S_T(2), S_T(1), kind | SHIFT_DEFER);
     mem_store(l, size, S_T(2), &m);
     call(l, i386_op_commit_flags, 0, 0, 0);
+    return BUILD_MORE;
+}
+
+/* SHLD or SHRD by a constant of 4 or 8 bytes in memory, which were loaded to S_T(1): the flags change after the store. */
+static enum build_next double_shift_memory(struct lower *l, const struct mem *m, unsigned count)
+{
+    unsigned size = l->i.arg[0].size, bits = reg(l->i.arg[1].reg, 4);
+    bool left = l->i.op == INSN_SHLD;
+
+    build(l->b, left ? WIDE_SIZED(size, UOP_SHLD, I) : WIDE_SIZED(size, UOP_SHRD, I), S_T(2), S_T(1), bits, count, 0);
+    mem_store(l, size, S_T(2), m);
+    build(l->b, left ? WIDE_SIZED(size, UOP_SHLD, I_F) : WIDE_SIZED(size, UOP_SHRD, I_F), S_T(1), S_T(1), bits, count, 0);
     return BUILD_MORE;
 }
 
@@ -260,6 +297,8 @@ enum build_next lower_double_shift(struct lower *l)
     if (is_mem(l, 0)) {
         mem_operand(l, &m, size, true);
         mem_load_rw(l, size, S_T(1), &m);
+        if (size >= 4 && l->i.arg[2].kind == OPERAND_IMM && (l->i.imm & count_mask(l)))
+            return double_shift_memory(l, &m, l->i.imm & count_mask(l));
     }
     emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(6), reg(l->i.arg[1].reg, 4), 0);
     if (l->i.arg[2].kind == OPERAND_IMM)
@@ -331,6 +370,27 @@ static enum build_next bit_wide(struct lower *l, unsigned size, unsigned v, cons
     return BUILD_MORE;
 }
 
+/* The same on 16 bits. */
+static enum build_next bit_of_word(struct lower *l, unsigned v, const struct mem *m)
+{
+    unsigned kind = l->i.op - INSN_BT;
+
+    if (l->i.arg[1].kind == OPERAND_IMM)
+        set_const(l, S_T(4), l->i.imm & 15);
+    else
+        emit_imm(l, UOP_AND32I, S_T(4), reg(l->i.arg[1].reg, 4), 15);
+    emit(l, UOP_ZX16_32, S_T(5), v, 0);
+    if (kind) {
+        emit(l, kind == 1 ? UOP_BTS32 : kind == 2 ? UOP_BTR32 : UOP_BTC32, S_T(2), S_T(5), S_T(4));
+        if (m)
+            mem_store(l, 2, S_T(2), m);
+    }
+    emit(l, UOP_BT32_F, 0, S_T(5), S_T(4));
+    if (kind && !m)
+        operand_move(l, 2, v, S_T(2));
+    return BUILD_MORE;
+}
+
 enum build_next lower_bit(struct lower *l)
 {
     unsigned size = l->i.arg[0].size, kind = l->i.op - INSN_BT;
@@ -345,20 +405,7 @@ enum build_next lower_bit(struct lower *l)
         else
             mem_load(l, size, S_T(1), &m);
     }
-    if (size >= 4)
-        return bit_wide(l, size, v, mem ? &m : NULL);
-    if (l->i.arg[1].kind == OPERAND_IMM)
-        set_const(l, S_T(4), l->i.imm);
-    else
-        emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(4), reg(l->i.arg[1].reg, 4), 0);
-    if (kind && mem) {
-        call(l, i386_op_bit_change, S_T(2), S_T(1), kind << 4 | size);
-        mem_store(l, size, S_T(2), &m);
-    }
-    call(l, i386_op_bit_test, 0, v, size);
-    if (kind && !mem)
-        call(l, i386_op_bit_change, v, v, kind << 4 | size);
-    return BUILD_MORE;
+    return size >= 4 ? bit_wide(l, size, v, mem ? &m : NULL) : bit_of_word(l, v, mem ? &m : NULL);
 }
 
 enum build_next lower_multiply(struct lower *l)
@@ -415,8 +462,25 @@ enum build_next lower_divide(struct lower *l)
             (uint16_t)(sign ? WIDE_SIZED(size, UOP_IDIVW, ) : WIDE_SIZED(size, UOP_DIVW, ));
         return BUILD_MORE;
     }
-    call(l, i386_op_div, 0, a, size | (sign ? 16 : 0));
+    if (a == S_GPR16(EAX) || a == S_GPR16(EDX) || a == S_GPR8(4)) {
+        operand_move(l, size, S_T(1), a);
+        a = S_T(1);
+    }
+    if (size == 1)
+        build_call(l->b, sign ? i386_op_idiv8 : i386_op_div8, S_GPR16(EAX), a, 0)->op = sign ? UOP_IDIVW8 : UOP_DIVW8;
+    else
+        build_call(l->b, sign ? i386_op_idiv16 : i386_op_div16, S_GPR16(EAX), a, S_GPR16(EDX))->op = sign ? UOP_IDIVW16 : UOP_DIVW16;
     return BUILD_MORE;
+}
+
+/* The flags are those of a test of 16 bits. */
+static void scan_word(struct lower *l, unsigned d, unsigned a)
+{
+    emit(l, UOP_ZX16_32, S_T(2), a, 0);
+    emit(l, UOP_ZX16_32, S_T(4), d, 0);
+    emit(l, l->i.op == INSN_BSR ? UOP_BSR32_F : UOP_BSF32_F, S_T(4), S_T(2), 0);
+    emit(l, UOP_TEST16, 0, S_T(2), S_T(2));
+    operand_move(l, 2, d, S_T(4));
 }
 
 /* BSF, BSR */
@@ -427,6 +491,6 @@ enum build_next lower_bit_scan(struct lower *l)
     if (size >= 4)
         emit(l, l->i.op == INSN_BSR ? WIDE_SIZED(size, UOP_BSR, _F) : WIDE_SIZED(size, UOP_BSF, _F), reg(l->i.arg[0].reg, 4), a, 0);
     else
-        call(l, i386_op_bit_scan, reg(l->i.arg[0].reg, size), a, size | (l->i.op == INSN_BSR ? 16 : 0));
+        scan_word(l, reg(l->i.arg[0].reg, size), a);
     return BUILD_MORE;
 }

@@ -84,6 +84,8 @@ const struct simd_row *i386_simd_row(unsigned map, unsigned opcode, enum simd_pr
 
 /* frontend.vector_op and frontend.vector_test (simd_map.c), frontend.vector_strings (strings42.c). */
 void i386_vector_op(struct ucpu *u, const struct uop *op);
+/* frontend.approximation (sse_float.c) */
+uint32_t i386_approximation(bool root, uint32_t a);
 uint32_t i386_vector_test(struct ucpu *u, const struct uop *op);
 uint32_t i386_vector_strings(struct ucpu *u, const struct uop *op);
 

@@ -12,6 +12,7 @@
  * bits that they give, so nothing may depend on them.
  */
 #include "i386/protect.h"
+#include "i386/simd.h"
 #include "i386/sse.h"
 #include "i386/vector.h"
 
@@ -180,6 +181,11 @@ static uint32_t reciprocal_root(uint32_t a)
     }
 APPROXIMATION(rcp, reciprocal)
 APPROXIMATION(rsqrt, reciprocal_root)
+
+uint32_t i386_approximation(bool root, uint32_t a)
+{
+    return root ? reciprocal_root(a) : reciprocal(a);
+}
 
 /* ---- conversions between integers in MMX registers and floating point ---- */
 

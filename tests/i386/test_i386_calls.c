@@ -21,8 +21,8 @@ i386_helper i386_op_raise; /* helpers.h has names that the JIT has, too */
 /* ---- one encoding ---- */
 
 enum dim { DIGIT, FORM, RM, PREFIX, W, L, LOCK, DIMS };
-static const unsigned counts[DIMS] = {8, 2, 8, 4, 2, 2, 2};
-#define BOX (8 * 2 * 8 * 4 * 2 * 2 * 2)
+static const unsigned counts[DIMS] = {8, 2, 8, 6, 2, 2, 2};
+#define BOX (8 * 2 * 8 * 6 * 2 * 2 * 2)
 
 struct form {
     bool code64, vex;
@@ -33,7 +33,7 @@ struct form {
 /* Prefixes, opcode, ModRM and zeros or threes, of which as many as are wanted. */
 static void encode(const struct form *e, uint8_t *bytes)
 {
-    static const uint8_t prefixes[4] = {0, 0x66, 0xf3, 0xf2};
+    static const uint8_t prefixes[6] = {0, 0x66, 0xf3, 0xf2, 0xf3, 0xf2};
     const bool gather = e->vex && e->map == 2 && (e->opcode & 0xfc) == 0x90;
     unsigned n = 0;
 
@@ -47,6 +47,8 @@ static void encode(const struct form *e, uint8_t *bytes)
         bytes[n++] = (uint8_t)(0xe0 | e->map);
         bytes[n++] = (uint8_t)(e->at[W] << 7 | 0x78 | e->at[L] << 2 | e->at[PREFIX]);
     } else {
+        if (e->at[PREFIX] > 3)
+            bytes[n++] = 0x66;
         if (e->at[PREFIX])
             bytes[n++] = prefixes[e->at[PREFIX]];
         if (e->at[W])
@@ -99,7 +101,7 @@ static enum status look(struct bench *b, const struct form *e)
         return ABSENT;
     if (!(i.flags & INSN_MODRM) && (e->at[DIGIT] || e->at[FORM]))
         return ABSENT;
-    if (!e->vex && e->at[W] && e->at[PREFIX] == 1 && i.op != INSN_SIMD)
+    if (!e->vex && e->at[W] && (e->at[PREFIX] == 1 || e->at[PREFIX] > 3) && i.op != INSN_SIMD)
         return ABSENT; /* 66 says nothing beside it */
     bytes[i.len] = 0xf4; /* HLT, which is in no block with others */
     poke(b, KCODE, bytes, i.len + 1u);
@@ -190,8 +192,8 @@ static void add(struct text *t, const char *s)
 
 static void label(char *to, unsigned d, unsigned values)
 {
-    static const char *const names[DIMS][4] = {
-        [FORM] = {" m", " r"}, [PREFIX] = {" np", " 66", " f3", " f2"}, [W] = {" w0", " w1"}, [L] = {" l0", " l1"},
+    static const char *const names[DIMS][6] = {
+        [FORM] = {" m", " r"}, [PREFIX] = {" np", " 66", " f3", " f2", " 66+f3", " 66+f2"}, [W] = {" w0", " w1"}, [L] = {" l0", " l1"},
         [LOCK] = {" unlocked", " lock"}};
 
     if (d == DIGIT)
@@ -259,7 +261,7 @@ static void look_at_opcode(struct bench *b, struct form *e, struct text *t)
 
     memset(e->at, 0, sizeof e->at);
     do {
-        bool wanted = (e->vex || !e->at[L]) && (e->vex || e->code64 || !e->at[W]) && (!e->vex || !e->at[LOCK]) &&
+        bool wanted = (!e->vex || e->at[PREFIX] < 4) && (e->vex || !e->at[L]) && (e->vex || e->code64 || !e->at[W]) && (!e->vex || !e->at[LOCK]) &&
                       (by_rm && e->at[FORM] ? true : e->at[RM] == 1);
 
         box[place(e->at)] = wanted && (!e->segment || !e->at[FORM]) ? look_at_segment(b, e) : ABSENT;
@@ -373,36 +375,32 @@ static const char *const calls[] = {
     "8e", "0f b2", "0f b4-b5", /* MOV to a segment register, LSS LFS LGS */
     "0f a1-a2", "0f a9-aa", /* POP FS, CPUID, POP GS, RSM */
     "ff /35", /* CALL, JMP far */
-    "f1", "f4-f5", "f8-fb", /* ICEBP, HLT, CMC, CLC STC CLI STI */
+    "f1", "f4", "fa-fb", /* ICEBP, HLT, CLI STI */
     "0f 00-03", /* SLDT..., SGDT..., LAR, LSL */
     "0f 05-09", /* SYSCALL CLTS SYSRET INVD WBINVD */
     "0f 21-23", "0f 30-35", /* MOV to and from DR, to CR; WRMSR RDTSC RDMSR RDPMC SYSENTER SYSEXIT */
     "0f38 82", /* INVPCID */
-    "90 f3", "9c-9f", /* PAUSE, PUSHF POPF SAHF LAHF */
+    "90 f3 66+f3", /* PAUSE */
     /* integers */
-    "a4-a7", "aa-af", /* strings */
-    "c0 /0123", "c1 /23", "c1 /0 m", "c1 /0 r 66", "c1 /1 m", "c1 /1 r 66", /* ROL ROR RCL RCR */
-    "d0 /0123", "d1 /23", "d1 /0 m", "d1 /0 r 66", "d1 /1 m", "d1 /1 r 66", "d2-d3 /0123",
-    "c8", "e0-e1", /* ENTER, LOOPNE LOOPE */
-    "f6 /4567", "f7 /6 66", "f7 /7 66", /* MUL IMUL DIV IDIV of bytes, DIV IDIV of words */
-    "0f a3 66", "0f ab 66", "0f b3 66", "0f ba-bd 66", /* BT BTS BTR BTC BSF BSR of words */
-    "0f a4-a5 m", "0f a4-a5 r 66", "0f ac-ad m", "0f ac-ad r 66", /* SHLD SHRD */
-    "0f c7 /13456", "0f c7 /7 np 66", /* CMPXCHG8B, CMPXCHG16B, XRSTORS XSAVEC XSAVES, RDRAND RDSEED */
+    "a4-a7 f3 f2 66+f3 66+f2", "aa-af f3 f2 66+f3 66+f2", /* strings with a repetition */
+    "c8", /* ENTER of another level than 0 */
+    "0f a4 66 66+f3 66+f2", "0f a5 m", "0f a5 r 66 66+f3 66+f2", "0f ac 66 66+f3 66+f2", "0f ad m", "0f ad r 66 66+f3 66+f2", /* SHLD SHRD of words, or of memory by CL */
+    "0f bc-bd 66+f3", /* TZCNT LZCNT of words */
+    "0f c7 /3456", "0f c7 /7 np 66", /* XRSTORS XSAVEC XSAVES, RDRAND RDSEED */
     /* x87: FLDENV FNSTENV FRSTOR FNSAVE, transcendental functions, decimals, forms that no manual has */
     "d9 /2 r", "d9 /3 r", "d9 /4 m", "d9 /6 rm012345", "d9 /7 rm03567", "d9 /7 rm1 r", "db /4 rm0134", "dc /2 r", "dc /3 r",
     "dd /6", "dd /0 r", "dd /1 r", "dd /4 m", "de /2 r", "df /0 r", "df /1 r", "df /2 r", "df /3 r", "df /4 m", "df /6 m",
-    /* SSE and AVX */
-    "0f 52-53", "V0f 52-53", /* RSQRTPS RCPPS */
 };
 
 static const char *const calls_64[] = {
     "ca-cd", "cf", /* RETF INT IRET */
-    "0f ae 66 f3", "0f ae np /014", "0f ae np /5 m", "0f ae np /6 m", "0f ae np /7 m", /* CLWB CLFLUSHOPT, FSGSBASE; FXSAVE... */
+    "0f c7 /1 w1", /* CMPXCHG16B */
+    "0f ae 66", "0f ae np /014", "0f ae np /5 m", "0f ae np /6 m", "0f ae np /7 m", /* CLWB CLFLUSHOPT; FXSAVE... */
 };
 
 static const char *const calls_32[] = {
     "07", "17", "1f", "9a", "c4-c5", "ca-cf", "ea", /* POP ES..., CALL, LES LDS, RETF INT INTO IRET, JMP */
-    "27", "2f", "37", "3f", "d4-d6", /* decimals, SALC */
+    "27", "2f", "37", "3f", "d4-d5", /* decimals */
     "60-63", /* PUSHA POPA BOUND ARPL */
     "0f ae /014", "0f ae /5 m", "0f ae /6 m", "0f ae /7 m", /* FXSAVE FXRSTOR XSAVE XRSTOR XSAVEOPT CLFLUSH... */
 };

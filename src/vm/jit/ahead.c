@@ -21,6 +21,7 @@ static bool uses_d(unsigned op)
 {
     switch (op) {
     case UOP_DIVW32: case UOP_IDIVW32: case UOP_DIVW32Z: case UOP_IDIVW32Z: case UOP_DIVW64: case UOP_IDIVW64:
+    case UOP_DIVW8: case UOP_IDIVW8: case UOP_DIVW16: case UOP_IDIVW16:
     case UOP_PICK32: case UOP_PICK32Z: case UOP_PICK64: case UOP_CMOV16: case UOP_CMOV32:
     case UOP_XCHG32: case UOP_XCHG32Z: case UOP_XCHG64: case UOP_BFI32Z: case UOP_BFI64: case UOP_BFX32Z: case UOP_BFX64:
         return true;

@@ -71,6 +71,8 @@ void jit_destroy(struct jit *j)
     if (j->memory.unmap)
         j->memory.unmap(&j->memory);
     ran_finish(j);
+    free(j->approximations[0]);
+    free(j->approximations[1]);
     free(j->jumps);
     free(j->slow);
     free(j);

@@ -219,6 +219,7 @@ struct jit {
     unsigned threshold;    /* entries before a block is compiled */
     unsigned host;         /* bit n: the host has n of enum vector_host */
     bool host_lzcnt;
+    uint32_t *approximations[2]; /* simd.c: of RCPPS and RSQRTPS; NULL: not wanted yet */
     uint32_t host_x87;     /* bit n: of kind n of x87.c it does as the interpreter does */
     bool host_mmx;         /* so does MMX */
     bool fcomi_keeps_c1;   /* FCOMI is none that clears C1 */

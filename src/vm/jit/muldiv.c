@@ -1,9 +1,11 @@
 /*
  * Integer micro-ops of the less frequent kind in x86-64 code: products and dividends
  * of twice the width, double shifts, single bits, rotations that change only some
- * flags. As in integer.c: all sources are used before a result is defined.
+ * flags, and the flags by themselves. As in integer.c: all sources are used before a result is defined.
  */
 #include "vm/jit/jit_priv.h"
+
+#include "vm/bits.h"
 
 #include <stddef.h>
 
@@ -71,6 +73,75 @@ static void emit_product_16(struct jit *j, const struct uop *u, bool sign, bool 
     operand_put(j, u->d, 16, j->home, RAX);
     if (high)
         operand_put(j, u->imm, 16, j->home, RDX);
+}
+
+/* 8 x 8 bits to 16 */
+static void emit_product_8(struct jit *j, const struct uop *u, bool sign)
+{
+    struct code *e = &j->code;
+
+    operand_get(j, RAX, u->a, 8, j->home);
+    operand_get(j, RCX, u->b, 8, j->home);
+    if (sign) {
+        x_rr(e, 32, X_MOVSX8, RAX, RAX);
+        x_rr(e, 32, X_MOVSX8, RCX, RCX);
+    }
+    x_rr(e, 32, X_IMUL, RAX, RCX);
+    x_rr(e, 32, sign ? X_MOVSX8 : X_MOVZX8, RCX, RAX);
+    x_alu(e, 32, ALU_CMP, RCX, RAX);
+    x_setcc(e, CC_NE, RCX);
+    x_rr(e, 32, X_MOVZX8, RCX, RCX);
+    x_rr(e, 32, X_MOVZX8, RDX, RAX);
+    flags_note(j, FLAGS_MUL, 8, RDX, RCX);
+    operand_put(j, u->d, 16, j->home, RAX);
+}
+
+/* Operands that are parts of registers: d, and b behind it if they are bytes, lie in memory. */
+static void emit_divide_narrow(struct jit *j, const struct uop *u, unsigned bits, bool sign)
+{
+    struct code *e = &j->code;
+    struct slow *s;
+
+    operand_get(j, RCX, u->a, bits, j->home);
+    operands_release(j, u->d, 2);
+    if (bits == 16)
+        operands_release(j, u->b, 2);
+    s = slow_path(j, SLOW_HELPER);
+    x_rm(e, 32, sign ? X_MOVSX16 : X_MOVZX16, RAX, R_STATE, state_disp(u->d));
+    if (sign) {
+        x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RCX, RCX);
+        if (bits == 8) {
+            x_rr(e, 32, X_MOVSX8, RDX, RAX);
+            x_alu(e, 32, ALU_CMP, RDX, RAX);
+        } else {
+            x_opcode(e, 32, 0x99, 0, 0, 0, false); /* CDQ */
+            x_alu_imm(e, 32, ALU_AND, RDX, 0xffff);
+            x_rm(e, 16, 8u * ALU_CMP + 3u, RDX, R_STATE, state_disp(u->b));
+        }
+        s->from[0] = x_jcc(e, CC_NE);
+        x_rm(e, 32, X_LEA, RDX, RCX, 1);
+        x_alu_imm(e, 32, ALU_CMP, RDX, 1);
+        s->from[1] = x_jcc(e, CC_BE);
+        x_opcode(e, 32, 0x99, 0, 0, 0, false);
+    } else {
+        if (bits == 8) {
+            x_mov(e, 32, RDX, RAX);
+            x_shift_imm(e, 32, SHIFT_SHR, RDX, 8);
+        } else {
+            x_rm(e, 32, X_MOVZX16, RDX, R_STATE, state_disp(u->b));
+        }
+        x_alu(e, 32, ALU_CMP, RDX, RCX);
+        s->from[0] = x_jcc(e, CC_AE);
+        if (bits == 16) {
+            x_shift_imm(e, 32, SHIFT_SHL, RDX, 16);
+            x_alu(e, 32, ALU_OR, RAX, RDX);
+        }
+        x_alu(e, 32, ALU_XOR, RDX, RDX);
+    }
+    x_unary(e, 32, 0xf7, sign ? 7 : 6, RCX);
+    x_store(e, bits, R_STATE, state_disp(u->d), RAX);
+    x_store(e, bits, R_STATE, state_disp(bits == 8 ? u->d + 1u : u->b), RDX);
+    s->back = e->at;
 }
 
 /* The helper, out of line, sets d and b in memory or faults. */
@@ -215,6 +286,115 @@ static void emit_rotate_flags(struct jit *j, const struct uop *u, struct form f,
     operand_put(j, u->d, result_bits(f), home, RCX);
 }
 
+/* By a count that is known only then, through the carry, of any size: ROTATE_* of bits.h. Of a count of 0 nothing comes. */
+static void emit_rotate(struct jit *j, const struct uop *u, bool flags)
+{
+    struct code *e = &j->code;
+    const unsigned bits = 8u << (u->aux >> ROTATE_SIZE_SHIFT & 3), digit = u->aux & 3, to = u->aux & ROTATE_WIDE ? 64 : bits;
+    const unsigned home = home_of(j, to == 64);
+    const bool left = !(digit & ROTATE_RIGHT), with_carry = digit & ROTATE_LEFT_CARRY;
+    uint8_t *none = NULL;
+    uint64_t count;
+    const bool by_1 = operand_known(j, u->b, j->home, &count) && (count & 0xff) == 1;
+
+    if (flags || with_carry)
+        flags_get(j);
+    operand_get(j, RDX, u->a, bits, home);
+    if (!by_1) {
+        operand_get(j, RCX, u->b, 8, home);
+        x_test_imm(e, 8, RCX, bits == 64 ? 63 : 31);
+        none = x_jcc(e, CC_E);
+    }
+    if (with_carry)
+        x_bt_imm(e, 32, RAX, 0);
+    if (by_1) {
+        x_opcode(e, bits, ALU8(bits, 0xd1u), 0, 0, RDX, false);
+        code_8(e, 0xc0 | digit << 3 | RDX);
+    } else {
+        x_shift_cl(e, bits, (enum shift)digit, RDX); /* the host numbers them as ModRM does, and so ROTATE_* */
+    }
+    if (flags) {
+        if (with_carry) {
+            x_setcc(e, CC_B, RCX);
+            x_rr(e, 32, X_MOVZX8, RCX, RCX);
+        } else {
+            x_mov(e, bits == 64 ? 64 : 32, RCX, RDX);
+            if (!left)
+                x_shift_imm(e, bits == 64 ? 64 : 32, SHIFT_SHR, RCX, bits - 1);
+            x_alu_imm(e, 32, ALU_AND, RCX, 1);
+        }
+        x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)(FLAG_C | FLAG_O));
+        x_alu(e, 32, ALU_OR, RAX, RCX);
+        /* O: the top bit and the carry, or the one below the top, differ */
+        x_mov(e, bits == 64 ? 64 : 32, RCX, RDX);
+        if (!left) {
+            x_alu(e, bits == 64 ? 64 : 32, ALU_ADD, RCX, RCX);
+            x_alu(e, bits == 64 ? 64 : 32, ALU_XOR, RCX, RDX);
+        }
+        x_shift_imm(e, bits == 64 ? 64 : 32, SHIFT_SHR, RCX, bits - 1);
+        if (left)
+            x_alu(e, 32, ALU_XOR, RCX, RAX);
+        x_alu_imm(e, 32, ALU_AND, RCX, 1);
+        x_shift_imm(e, 32, SHIFT_SHL, RCX, 11);
+        x_alu(e, 32, ALU_OR, RAX, RCX);
+    }
+    if (none)
+        x_here(e, none);
+    if (flags)
+        flags_put(j);
+    operand_put(j, u->d, to, home, RDX);
+}
+_Static_assert(ROTATE_RIGHT == (int)SHIFT_ROR && ROTATE_LEFT_CARRY == 2 && ROTATE_RIGHT_CARRY == 3 && FLAG_C == 1, "as they are emitted here");
+
+/* ---- flags ---- */
+
+static void emit_flags_change(struct jit *j, const struct uop *u)
+{
+    flags_get(j);
+    x_alu_imm(&j->code, 32, ALU_AND, RAX, (int32_t)(u->imm & FLAGS_ALL));
+    x_alu_imm(&j->code, 32, ALU_XOR, RAX, (int32_t)(u->aux & FLAGS_ALL));
+    flags_put(j);
+}
+
+static void emit_flags_take(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    const uint32_t taken = u->imm & FLAGS_ALL;
+
+    if (taken == FLAGS_ALL) {
+        operand_get(j, RAX, u->a, 32, j->home);
+        x_alu_imm(e, 32, ALU_AND, RAX, FLAGS_ALL);
+    } else {
+        flags_get(j);
+        operand_get(j, RDX, u->a, 32, j->home);
+        x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)taken);
+        x_alu_imm(e, 32, ALU_AND, RDX, (int32_t)taken);
+        x_alu(e, 32, ALU_OR, RAX, RDX);
+    }
+    flags_put(j);
+}
+
+static void emit_flags_get(struct jit *j, const struct uop *u)
+{
+    flags_get(j);
+    operand_put(j, u->d, 32, j->home, RAX);
+}
+
+static void emit_equal(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    unsigned a = operand_use(j, u->a, 64, 64), b = operand_use(j, u->b, 64, 64);
+
+    flags_get(j);
+    x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)FLAG_Z);
+    x_alu(e, 64, ALU_CMP, a, b);
+    x_setcc(e, CC_E, RDX);
+    x_rr(e, 32, X_MOVZX8, RDX, RDX);
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 6);
+    x_alu(e, 32, ALU_OR, RAX, RDX);
+    flags_put(j);
+}
+
 static void emit_pick(struct jit *j, const struct uop *u, struct form f)
 {
     struct code *e = &j->code;
@@ -270,6 +450,18 @@ bool emit_muldiv(struct jit *j, const struct uop *u)
 #undef FORMS
     case UOP_MULW16_F: emit_product_16(j, u, false, true); return true;
     case UOP_IMULW16_F: emit_product_16(j, u, true, true); return true;
+    case UOP_MULW8_F: emit_product_8(j, u, false); return true;
+    case UOP_IMULW8_F: emit_product_8(j, u, true); return true;
+    case UOP_DIVW8: emit_divide_narrow(j, u, 8, false); return true;
+    case UOP_IDIVW8: emit_divide_narrow(j, u, 8, true); return true;
+    case UOP_DIVW16: emit_divide_narrow(j, u, 16, false); return true;
+    case UOP_IDIVW16: emit_divide_narrow(j, u, 16, true); return true;
+    case UOP_ROTATE: emit_rotate(j, u, false); return true;
+    case UOP_ROTATE_F: emit_rotate(j, u, true); return true;
+    case UOP_FLAGS_CHANGE: emit_flags_change(j, u); return true;
+    case UOP_FLAGS_TAKE: emit_flags_take(j, u); return true;
+    case UOP_FLAGS_GET: emit_flags_get(j, u); return true;
+    case UOP_EQUAL64_F: emit_equal(j, u); return true;
     case UOP_IMUL16_F: emit_product_16(j, u, true, false); return true;
     case UOP_BT32_F: emit_bit_test(j, u, 32, false); return true;
     case UOP_BT32I_F: emit_bit_test(j, u, 32, true); return true;

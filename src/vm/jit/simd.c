@@ -1,10 +1,13 @@
 /*
  * The micro-ops VECTOR, VECTOR_TEST and VECTOR_STRINGS in x86-64 code: the host's own instruction, which is the guest's, in its VEX form
- * where the host has AVX. What the host lacks is a call; so are approximations, which are the target's own.
+ * where the host has AVX. What the host lacks is a call. Approximations are the target's own: tables, of which each operand that is no
+ * special case has an entry.
  */
 #include "vm/jit/jit_priv.h"
 
 #include <cpuid.h>
+
+#include "base/buffer.h"
 
 /* A bit of ECX of a leaf of the host's CPUID: for what __builtin_cpu_supports() does not know with every compiler. */
 static bool cpuid_ecx(unsigned leaf, unsigned bit)
@@ -221,6 +224,94 @@ static bool is_approximation(uint32_t imm)
     return SSE_MAP_OF(imm) == 1 && (SSE_OPCODE(imm) == 0x52 || SSE_OPCODE(imm) == 0x53);
 }
 
+/* RCPPS, RSQRTPS: what they make of a number with exponent 127, by the leading bits of the fraction; RSQRTPS also of one with exponent 128,
+ * in the lower half. */
+static const uint32_t *approximations(struct jit *j, bool root)
+{
+    const unsigned entries = root ? 4096 : 2048;
+    uint32_t **table = &j->approximations[root];
+
+    if (*table)
+        return *table;
+    *table = xcalloc(entries, sizeof(**table));
+    for (unsigned i = 0; i < entries; i++)
+        (*table)[i] = j->c->fe->approximation(root, (root && i < 2048 ? 0x40000000u : 0x3f800000u) | (i & 2047) << 12);
+    return *table;
+}
+
+/* ecx = the entry for eax. Destroys rdx. */
+static void look_up(struct jit *j, bool root)
+{
+    struct code *e = &j->code;
+
+    x_mov(e, 32, RCX, RAX);
+    x_shift_imm(e, 32, SHIFT_SHR, RCX, 12);
+    x_alu_imm(e, 32, ALU_AND, RCX, root ? 4095 : 2047);
+    x_mov_imm(e, RDX, (uint64_t)(uintptr_t)approximations(j, root));
+    x_rmx(e, 32, X_MOV_LOAD, RCX, RDX, RCX, 2, 0);
+}
+
+/* eax = what comes of it. Returns the jump for a special case: zero, tiny, infinity, not a number, a result that would be tiny. */
+static uint8_t *reciprocal(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *special;
+
+    x_rmx(e, 32, X_LEA, RDX, RAX, RAX, 0, 0);
+    x_alu_imm(e, 32, ALU_SUB, RDX, 1 << 24);
+    x_alu_imm(e, 32, ALU_CMP, RDX, (int32_t)(252u << 24));
+    special = x_jcc(e, CC_AE);
+    look_up(j, false);
+    x_mov(e, 32, RDX, RAX);
+    x_alu_imm(e, 32, ALU_AND, RDX, 0x7f800000);
+    x_alu(e, 32, ALU_SUB, RCX, RDX);
+    x_alu_imm(e, 32, ALU_ADD, RCX, 127 << 23);
+    x_alu_imm(e, 32, ALU_AND, RAX, INT32_MIN);
+    x_alu(e, 32, ALU_OR, RAX, RCX);
+    return special;
+}
+
+/* The same; one below zero is special, too. */
+static uint8_t *reciprocal_root(struct jit *j)
+{
+    struct code *e = &j->code;
+    uint8_t *special;
+
+    x_rm(e, 32, X_LEA, RDX, RAX, -(1 << 23));
+    x_alu_imm(e, 32, ALU_CMP, RDX, 254 << 23);
+    special = x_jcc(e, CC_AE);
+    look_up(j, true);
+    x_shift_imm(e, 32, SHIFT_SHR, RAX, 23);
+    x_alu_imm(e, 32, ALU_ADD, RAX, 1);
+    x_shift_imm(e, 32, SHIFT_SHR, RAX, 1);
+    x_shift_imm(e, 32, SHIFT_SHL, RAX, 23);
+    x_alu(e, 32, ALU_SUB, RCX, RAX);
+    x_rm(e, 32, X_LEA, RAX, RCX, 64 << 23);
+    return special;
+}
+
+/* In xmm1, element by element. */
+static void approximation(struct jit *j, const struct uop *u)
+{
+    const bool one = !(u->imm & VECTOR_ONE), root = SSE_OPCODE(u->imm) == 0x52;
+    unsigned b = vector_use(j, u->b), a = one ? vector_use(j, u->a) : 0, d = vector_reserve(j, u->d);
+    struct slow *s = slow_path(j, SLOW_GENERIC);
+    struct code *e = &j->code;
+
+    if (one)
+        copy(j, 1, a);
+    for (unsigned n = 0; n < (one ? 1 : 4); n++) {
+        x_legacy(e, 32, (struct encoding){0x66, 3, 0x16, false}, b, RAX, false); /* PEXTRD */
+        code_8(e, n);
+        s->from[n] = root ? reciprocal_root(j) : reciprocal(j);
+        x_legacy(e, 32, (struct encoding){0x66, 3, 0x22, false}, 1, RAX, false); /* PINSRD */
+        code_8(e, n);
+    }
+    copy(j, d, 1);
+    s->back = e->at;
+    vector_def(j, u->d);
+}
+
 bool emit_simd(struct jit *j, const struct uop *u)
 {
     bool vex = host_has(j, VECTOR_HOST_AVX);
@@ -229,8 +320,14 @@ bool emit_simd(struct jit *j, const struct uop *u)
         strings(j, u, vex);
         return true;
     }
-    if ((u->op != UOP_VECTOR && u->op != UOP_VECTOR_TEST) || !host_has(j, VECTOR_HOST(u->aux)) || is_approximation(u->imm))
+    if ((u->op != UOP_VECTOR && u->op != UOP_VECTOR_TEST) || !host_has(j, VECTOR_HOST(u->aux)))
         return false;
+    if (is_approximation(u->imm)) {
+        if (!host_has(j, VECTOR_HOST_SSE41) || !j->c->fe->approximation)
+            return false;
+        approximation(j, u);
+        return true;
+    }
     if (u->op == UOP_VECTOR_TEST) {
         if ((u->imm & SSE_PAIR) && !vex)
             return false;
