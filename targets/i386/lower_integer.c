@@ -378,10 +378,10 @@ static enum build_next bit_of_word(struct lower *l, unsigned v, const struct mem
     if (l->i.arg[1].kind == OPERAND_IMM)
         set_const(l, S_T(4), l->i.imm & 15);
     else
-        emit_imm(l, UOP_AND32I, S_T(4), reg(l->i.arg[1].reg, 4), 15);
-    emit(l, UOP_ZX16_32, S_T(5), v, 0);
+        emit_imm(l, wide(l) ? UOP_AND32ZI : UOP_AND32I, S_T(4), reg(l->i.arg[1].reg, 4), 15);
+    emit(l, wide(l) ? UOP_ZX16_64 : UOP_ZX16_32, S_T(5), v, 0);
     if (kind) {
-        emit(l, kind == 1 ? UOP_BTS32 : kind == 2 ? UOP_BTR32 : UOP_BTC32, S_T(2), S_T(5), S_T(4));
+        emit(l, kind == 1 ? WIDE_SIZED(4, UOP_BTS, ) : kind == 2 ? WIDE_SIZED(4, UOP_BTR, ) : WIDE_SIZED(4, UOP_BTC, ), S_T(2), S_T(5), S_T(4));
         if (m)
             mem_store(l, 2, S_T(2), m);
     }
@@ -476,9 +476,11 @@ enum build_next lower_divide(struct lower *l)
 /* The flags are those of a test of 16 bits. */
 static void scan_word(struct lower *l, unsigned d, unsigned a)
 {
-    emit(l, UOP_ZX16_32, S_T(2), a, 0);
-    emit(l, UOP_ZX16_32, S_T(4), d, 0);
-    emit(l, l->i.op == INSN_BSR ? UOP_BSR32_F : UOP_BSF32_F, S_T(4), S_T(2), 0);
+    enum uop_code extend = wide(l) ? UOP_ZX16_64 : UOP_ZX16_32;
+
+    emit(l, extend, S_T(2), a, 0);
+    emit(l, extend, S_T(4), d, 0);
+    emit(l, l->i.op == INSN_BSR ? WIDE_SIZED(4, UOP_BSR, _F) : WIDE_SIZED(4, UOP_BSF, _F), S_T(4), S_T(2), 0);
     emit(l, UOP_TEST16, 0, S_T(2), S_T(2));
     operand_move(l, 2, d, S_T(4));
 }

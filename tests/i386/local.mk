@@ -9,8 +9,8 @@ tests_i386_test_i386_decode_LDADD = libi386.a libbase.a $(CHECK_LIBS) $(HC_SYSLI
 # Claims about instructions: faults, strings cut at any step, limits, 16-bit code.
 check_PROGRAMS += tests/i386/test_i386_insn
 TESTS += tests/i386/test_i386_insn
-tests_i386_test_i386_insn_SOURCES = tests/check_main.c tests/i386/test_i386_insn.c tests/i386/i386_bench.h
-tests_i386_test_i386_insn_LDADD = libi386.a libsoftfloat.a libvm.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
+tests_i386_test_i386_insn_SOURCES = tests/check_main.c tests/i386/test_i386_insn.c tests/i386/i386_bench.h tests/whole/with_jit.h
+tests_i386_test_i386_insn_LDADD = libi386.a libsoftfloat.a libvm.a libhost.a libbase.a $(CHECK_LIBS) $(HC_SYSLIBS)
 endif
 # Random integer instructions on the host's processor and on the emulator.
 check_PROGRAMS += tests/i386/difftest_host

@@ -5,6 +5,7 @@
  */
 #include "i386_bench.h"
 #include "tests/check_main.h"
+#include "tests/whole/with_jit.h"
 
 static struct bench *b;
 static struct i386_state *s;
@@ -88,6 +89,73 @@ START_TEST(an_absent_page_is_reported_as_written_by_read_modify_write)
     steps(b, 1);
     EXPECT_VECTOR(b, EXC_PF);
     EQ(stack32(b, 0), 2);
+}
+END_TEST
+
+/* ENTER pushes, and makes room: what it makes must be there before anything is pushed. */
+START_TEST(an_enter_whose_frame_cannot_be_written_does_nothing)
+{
+    paging_with(0x7000, 0);
+    user_mode(b);
+    s->gpr[EBP] = 0x12345678;
+    poke32(b, USTACK - 4, 0xabcdef01);
+    CODE(b, 0xc8, 0x00, 0x20, 0x00); /* enter 0x2000, 0 */
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(stack32(b, 0), 6);
+    EQ(s->cr2, USTACK - 4 - 0x2000);
+    EQ(stack32(b, 4), USTACK);
+    EQ(s->gpr[EBP], 0x12345678);
+    EQ(peek32(b, USTACK - 4), 0xabcdef01);
+    poke32(b, PAGES + 0x1000 + 4 * 7, 0x7067);
+    s->seg[SEG_CS].selector = 0;
+    user_mode(b);
+    s->cr0 |= CR0_PG;
+    steps(b, 1);
+    EQ(s->gpr[ESP], USTACK - 4 - 0x2000);
+    EQ(s->gpr[EBP], USTACK - 4);
+    EQ(peek32(b, USTACK - 4), 0x12345678);
+}
+END_TEST
+
+/* POPF on every level with every IOPL, of words and doublewords: which flags it changes (SDM 2B, POPF). */
+START_TEST(popf_changes_what_the_manual_lets_it)
+{
+    static const uint32_t system[] = {0, EFLAGS_DF, EFLAGS_IF, EFLAGS_NT, EFLAGS_IOPL, 1u << 12, EFLAGS_AC, EFLAGS_ID, EFLAGS_RF, EFLAGS_VM,
+                                      EFLAGS_VIF, EFLAGS_VIP};
+    const uint32_t settable = EFLAGS_DF | EFLAGS_IF | EFLAGS_NT | EFLAGS_IOPL | EFLAGS_AC | EFLAGS_ID;
+    uint32_t noise = 1;
+
+    if (_i)
+        with_jit(&b->c->u);
+    for (unsigned n = 0; n < 20000; n++) {
+        const bool user = n & 1, word = n & 2;
+        uint32_t image, old, mask, want;
+
+        noise = noise * 1664525u + 1013904223u;
+        old = (system[(noise >> 8) % 12] | system[(noise >> 12) % 12]) & settable;
+        image = n & 4 ? old : (old ^ system[(noise >> 16) % 12] ^ system[(noise >> 20) % 12]) & ~EFLAGS_TF;
+        image |= noise >> 24 & FLAGS_ALL;
+        kernel_mode(b);
+        if (user)
+            user_mode(b);
+        s->eflags = EFLAGS_1 | old;
+        s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = noise >> 5 & FLAGS_ALL};
+        refresh(b);
+        poke32(b, s->gpr[ESP], image);
+        if (word)
+            CODE(b, 0x66, 0x9d, 0xeb, 0xfe);
+        else
+            CODE(b, 0x9d, 0x90, 0xeb, 0xfe); /* and a jump to itself */
+        steps(b, 20);
+        mask = FLAGS_ALL | EFLAGS_DF | EFLAGS_NT | (word ? 0 : EFLAGS_AC | EFLAGS_ID);
+        mask |= !user || (old & EFLAGS_IOPL) == EFLAGS_IOPL ? EFLAGS_IF : 0;
+        mask |= user ? 0 : EFLAGS_IOPL;
+        want = EFLAGS_1 | (old & ~mask) | ((noise >> 5 & FLAGS_ALL) & ~mask) | (image & mask);
+        ck_assert_msg(i386_get_eflags(b->c) == want, "of %x by %x: %x, not %x", old, image, i386_get_eflags(b->c), want);
+        EQ(s->gpr[ESP], (user ? (uint32_t)USTACK : (uint32_t)KSTACK) + (word ? 2 : 4));
+        EQ(s->rip, (user ? (uint32_t)UCODE : (uint32_t)KCODE) + 2);
+    }
 }
 END_TEST
 
@@ -622,6 +690,8 @@ Suite *test_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, a_store_that_faults_leaves_registers_and_flags, 0, 17);
     tcase_add_test(t, an_absent_page_is_reported_as_written_by_read_modify_write);
+    tcase_add_test(t, an_enter_whose_frame_cannot_be_written_does_nothing);
+    tcase_add_loop_test(t, popf_changes_what_the_manual_lets_it, 0, 2);
     tcase_add_test(t, division_faults_point_at_the_division);
     tcase_add_test(t, an_instruction_of_sixteen_bytes_is_gp);
     tcase_add_test(t, an_instruction_across_pages_needs_both);

@@ -180,6 +180,39 @@ static int carry_of_operand(struct jit *j, unsigned bit, unsigned cond)
     return cond == COND_C ? CC_B : CC_AE;
 }
 
+/* A condition on flags that lie there one by one: the host's NE or E, or of the carry its B or AE. */
+static int explicit_condition(struct jit *j, unsigned cond)
+{
+    static const uint16_t masks[] = {FLAG_O, FLAG_C, FLAG_Z, FLAG_C | FLAG_Z, FLAG_S, FLAG_P};
+    struct code *e = &j->code;
+    unsigned dst = use_dst(j);
+
+    if (cond >= COND_LS)
+        return -1;
+    if (cond == COND_C || cond == COND_NC) {
+        x_bt_imm(e, 32, dst, 0);
+        return cond == COND_C ? CC_B : CC_AE;
+    }
+    if (cond < COND_L) {
+        x_test_imm(e, 32, dst, masks[cond >> 1]);
+    } else { /* S is not O; or Z */
+        x_mov(e, 32, RAX, dst);
+        x_shift_imm(e, 32, SHIFT_SHR, RAX, 4);
+        x_alu(e, 32, ALU_XOR, RAX, dst);
+        if (cond >= COND_LE) {
+            x_mov(e, 32, RDX, dst);
+            x_alu(e, 32, ALU_ADD, RDX, RDX);
+            x_alu_imm(e, 32, ALU_AND, RDX, FLAG_S);
+            x_alu_imm(e, 32, ALU_AND, RAX, FLAG_S);
+            x_alu(e, 32, ALU_OR, RAX, RDX);
+        } else {
+            x_test_imm(e, 32, RAX, FLAG_S);
+        }
+    }
+    return cond & 1 ? CC_E : CC_NE;
+}
+_Static_assert(FLAG_O >> 4 == FLAG_S && FLAG_Z << 1 == FLAG_S, "as they are put together here");
+
 static int known_condition(struct jit *j, unsigned op, unsigned cond)
 {
     struct code *e = &j->code;
@@ -194,6 +227,8 @@ static int known_condition(struct jit *j, unsigned op, unsigned cond)
         return (int)cond;
     }
     switch (op) {
+    case FLAGS_EXPLICIT:
+        return explicit_condition(j, cond);
     case FLAGS_ADD:
     case FLAGS_ADC:
         if (carry && op == FLAGS_ADD) {

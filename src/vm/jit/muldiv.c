@@ -96,42 +96,66 @@ static void emit_product_8(struct jit *j, const struct uop *u, bool sign)
     operand_put(j, u->d, 16, j->home, RAX);
 }
 
-/* Operands that are parts of registers: d, and b behind it if they are bytes, lie in memory. */
+/* The whole registers that d and, of words, b are the low parts of: they stay in registers of the host. */
+static bool divides_registers(const struct jit *j, const struct uop *u, unsigned bits)
+{
+    const unsigned bytes = j->home / 8;
+
+    return u->d % bytes == 0 && (bits == 8 || (u->b % bytes == 0 && u->b != u->d));
+}
+
+/* Of bytes and words: d is 16 bits, which of bytes are the quotient and, above it, the remainder. */
 static void emit_divide_narrow(struct jit *j, const struct uop *u, unsigned bits, bool sign)
 {
+    const bool registers = divides_registers(j, u, bits);
     struct code *e = &j->code;
+    unsigned d = 0, b = 0;
     struct slow *s;
 
-    operand_get(j, RCX, u->a, bits, j->home);
-    operands_release(j, u->d, 2);
-    if (bits == 16)
-        operands_release(j, u->b, 2);
+    if (registers) {
+        d = operand_own(j, u->d, j->home);
+        b = bits == 16 ? operand_own(j, u->b, j->home) : 0;
+        operand_get(j, RCX, u->a, bits, j->home);
+    } else {
+        operand_get(j, RCX, u->a, bits, j->home);
+        operands_release(j, u->d, 2);
+        if (bits == 16)
+            operands_release(j, u->b, 2);
+    }
     s = slow_path(j, SLOW_HELPER);
-    x_rm(e, 32, sign ? X_MOVSX16 : X_MOVZX16, RAX, R_STATE, state_disp(u->d));
-    if (sign) {
-        x_rr(e, 32, bits == 8 ? X_MOVSX8 : X_MOVSX16, RCX, RCX);
-        if (bits == 8) {
-            x_rr(e, 32, X_MOVSX8, RDX, RAX);
-            x_alu(e, 32, ALU_CMP, RDX, RAX);
-        } else {
-            x_opcode(e, 32, 0x99, 0, 0, 0, false); /* CDQ */
-            x_alu_imm(e, 32, ALU_AND, RDX, 0xffff);
+    if (registers)
+        x_rr(e, 32, sign ? X_MOVSX16 : X_MOVZX16, RAX, d);
+    else
+        x_rm(e, 32, sign ? X_MOVSX16 : X_MOVZX16, RAX, R_STATE, state_disp(u->d));
+    if (sign && bits == 8) {
+        x_rr(e, 32, X_MOVSX8, RCX, RCX);
+        x_rr(e, 32, X_MOVSX8, RDX, RAX);
+        x_alu(e, 32, ALU_CMP, RDX, RAX);
+    } else if (sign) {
+        x_rr(e, 32, X_MOVSX16, RCX, RCX);
+        x_opcode(e, 32, 0x99, 0, 0, 0, false); /* CDQ */
+        if (registers)
+            x_alu(e, 16, ALU_CMP, RDX, b);
+        else
             x_rm(e, 16, 8u * ALU_CMP + 3u, RDX, R_STATE, state_disp(u->b));
-        }
-        s->from[0] = x_jcc(e, CC_NE);
+    } else if (bits == 8) {
+        x_mov(e, 32, RDX, RAX);
+        x_shift_imm(e, 32, SHIFT_SHR, RDX, 8);
+        x_alu(e, 32, ALU_CMP, RDX, RCX);
+    } else {
+        if (registers)
+            x_rr(e, 32, X_MOVZX16, RDX, b);
+        else
+            x_rm(e, 32, X_MOVZX16, RDX, R_STATE, state_disp(u->b));
+        x_alu(e, 32, ALU_CMP, RDX, RCX);
+    }
+    s->from[0] = x_jcc(e, sign ? CC_NE : CC_AE);
+    if (sign) {
         x_rm(e, 32, X_LEA, RDX, RCX, 1);
         x_alu_imm(e, 32, ALU_CMP, RDX, 1);
         s->from[1] = x_jcc(e, CC_BE);
         x_opcode(e, 32, 0x99, 0, 0, 0, false);
     } else {
-        if (bits == 8) {
-            x_mov(e, 32, RDX, RAX);
-            x_shift_imm(e, 32, SHIFT_SHR, RDX, 8);
-        } else {
-            x_rm(e, 32, X_MOVZX16, RDX, R_STATE, state_disp(u->b));
-        }
-        x_alu(e, 32, ALU_CMP, RDX, RCX);
-        s->from[0] = x_jcc(e, CC_AE);
         if (bits == 16) {
             x_shift_imm(e, 32, SHIFT_SHL, RDX, 16);
             x_alu(e, 32, ALU_OR, RAX, RDX);
@@ -139,9 +163,25 @@ static void emit_divide_narrow(struct jit *j, const struct uop *u, unsigned bits
         x_alu(e, 32, ALU_XOR, RDX, RDX);
     }
     x_unary(e, 32, 0xf7, sign ? 7 : 6, RCX);
-    x_store(e, bits, R_STATE, state_disp(u->d), RAX);
-    x_store(e, bits, R_STATE, state_disp(bits == 8 ? u->d + 1u : u->b), RDX);
+    if (bits == 8) {
+        x_rr(e, 32, X_MOVZX8, RAX, RAX);
+        x_shift_imm(e, 32, SHIFT_SHL, RDX, 8);
+        x_alu(e, 32, ALU_OR, RAX, RDX);
+    }
+    if (registers) {
+        x_rr(e, 16, X_MOV_LOAD, d, RAX);
+        if (bits == 16)
+            x_rr(e, 16, X_MOV_LOAD, b, RDX);
+    } else {
+        x_store(e, 16, R_STATE, state_disp(u->d), RAX);
+        if (bits == 16)
+            x_store(e, 16, R_STATE, state_disp(u->b), RDX);
+    }
     s->back = e->at;
+    if (registers)
+        operand_def(j, u->d, j->home);
+    if (registers && bits == 16)
+        operand_def(j, u->b, j->home);
 }
 
 /* The helper, out of line, sets d and b in memory or faults. */
