@@ -780,26 +780,27 @@ static enum build_next lower_flags(struct lower *l)
     }
 }
 
-/* The accumulator's and the counter's halves, in two of 64 bits. Uses S_T(4). */
-static void register_pair(struct lower *l, unsigned d, unsigned high, unsigned low)
+/* Two registers of 32 bits as one of 64. Uses `temp`. */
+static void register_pair(struct lower *l, unsigned d, unsigned high, unsigned low, unsigned temp)
 {
-    emit(l, UOP_MOV32Z, S_T(4), S_GPR64(low), 0);
+    emit(l, UOP_MOV32Z, temp, S_GPR64(low), 0);
     emit_imm(l, UOP_LSL64I, d, S_GPR64(high), 32);
-    emit(l, UOP_OR64, d, d, S_T(4));
+    emit(l, UOP_OR64, d, d, temp);
 }
 
-/* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. */
+/* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. Outside 64-bit mode nothing else puts anything into the
+ * upper halves of S_T(...), which helpers read: so these are others. */
 static enum build_next lower_cmpxchg8b(struct lower *l)
 {
-    unsigned old = S_T(1), wanted = S_T(2), next = S_T(3);
+    unsigned old = S_XT(0), wanted = S_XT(1), next = S_XT(2), temp = S_XT(3);
     struct mem m;
 
     if (!has(l, FEATURE_CX8))
         return end_undefined(l);
     mem_operand(l, &m, 8, true);
     mem_load_rw(l, 8, old, &m);
-    register_pair(l, wanted, EDX, EAX);
-    register_pair(l, next, ECX, EBX);
+    register_pair(l, wanted, EDX, EAX, temp);
+    register_pair(l, next, ECX, EBX, temp);
     emit(l, UOP_PICK64, next, old, wanted);
     mem_store(l, 8, next, &m);
     emit(l, UOP_EQUAL64_F, 0, old, wanted);

@@ -118,6 +118,25 @@ START_TEST(an_enter_whose_frame_cannot_be_written_does_nothing)
 }
 END_TEST
 
+/* What one instruction computed with is nothing to the next one's state, in mid-repetition, too. */
+START_TEST(a_repetition_after_an_exchange_of_eight_bytes_starts_where_it_is)
+{
+    if (_i)
+        with_jit(&b->c->u);
+    for (unsigned n = 0; n < 20; n++) {
+        kernel_mode(b);
+        s->gpr[EDX] = s->gpr[ECX] = 0x89abcdef;
+        s->gpr[EDI] = DATA + 0x100;
+        CODE(b, 0x0f, 0xc7, 0x0d, DATA & 0xff, DATA >> 8 & 0xff, DATA >> 16 & 0xff, 0, /* cmpxchg8b [DATA] */
+             0xb9, 0, 1, 0, 0, 0xf3, 0xab);                                          /* mov ecx, 0x100; rep stosd */
+        steps(b, 2 + n);
+        EQ(s->rip, KCODE + 12);
+        EQ(s->gpr[ECX], 0x100 - n);
+        EQ(s->rep_active, n > 0);
+    }
+}
+END_TEST
+
 /* POPF on every level with every IOPL, of words and doublewords: which flags it changes (SDM 2B, POPF). */
 START_TEST(popf_changes_what_the_manual_lets_it)
 {
@@ -691,6 +710,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_store_that_faults_leaves_registers_and_flags, 0, 17);
     tcase_add_test(t, an_absent_page_is_reported_as_written_by_read_modify_write);
     tcase_add_test(t, an_enter_whose_frame_cannot_be_written_does_nothing);
+    tcase_add_loop_test(t, a_repetition_after_an_exchange_of_eight_bytes_starts_where_it_is, 0, 2);
     tcase_add_loop_test(t, popf_changes_what_the_manual_lets_it, 0, 2);
     tcase_add_test(t, division_faults_point_at_the_division);
     tcase_add_test(t, an_instruction_of_sixteen_bytes_is_gp);
