@@ -1,6 +1,6 @@
 /*
- * Model-specific registers (SDM 4, chapter 2; 3A 9.5 and 11.11, 11.12; 3B 15, 17.4 to 17.17, 18; AMD APM 2, appendix A, and for
- * family 0FH the BIOS and Kernel Developer's Guide 32559, chapter 14), RDMSR, WRMSR, RDPMC.
+ * Model-specific registers (SDM 4, chapter 2; 3A 9.5 and 11.11, 11.12; 3B 15, 17.4 to 17.17, 18; AMD APM 2, appendix A; what of
+ * family 0FH's registers is reserved, as an Athlon 64 X2 was found to have it), RDMSR, WRMSR, RDPMC.
  *
  * What there is is a table: each row is a register, or some that are alike, on the generations (i386_generation()) and with
  * the feature of CPUID that have it. Adding one is a row, and where it keeps something of its own, a member of i386_state; the
@@ -158,7 +158,7 @@ static bool read_apic_base(struct i386_cpu *c, uint32_t n, uint64_t *value)
     return c->model->has_apic;
 }
 
-/* BSP can only be read on AMD's (APM 2, 16.3.1). */
+/* BSP can only be read on AMD's. */
 static bool write_apic_base(struct i386_cpu *c, uint32_t n, uint64_t value)
 {
     (void)n;
@@ -209,7 +209,7 @@ static bool pat_allows(const struct i386_cpu *c, uint32_t n, uint64_t value)
     return are_memory_types(value, true);
 }
 
-/* AMD's fixed ranges say, too, whether DRAM is accessed: while SYSCFG lets them be seen (APM 2, 7.9). */
+/* AMD's fixed ranges say, too, whether DRAM is accessed: while SYSCFG lets them be seen (MtrrFixDramModEn). */
 static uint64_t fixed_hidden(const struct i386_cpu *c)
 {
     return c->model->amd && !(held(c, SYSCFG) & SYSCFG_FIX_DRAM_MOD) ? FIX_DRAM : 0;
@@ -298,7 +298,7 @@ static bool write_misc_enable(struct i386_cpu *c, uint32_t n, uint64_t value)
     return true;
 }
 
-/* LBR and BTF are in all of them (SDM 3B 17.4.1 and 17.10 to 17.16; AMD APM 2, 13.1.1.6). */
+/* LBR and BTF are in all of them (SDM 3B 17.4.1 and 17.10 to 17.16; AMD APM 2, 13.1.1.6, where bits from 7 on read as 0). */
 static uint64_t debugctl_bits(const struct i386_model *m)
 {
     switch (i386_generation(m)) {
@@ -571,7 +571,8 @@ static const struct msr msrs[] = {
     {"MSR_LASTBRANCH_TOS", ROW(0x1c9, 1, 1, CORES | NEHALEM), .state = S_OFF(lbr_top), .bits = top_bits},
     {"MSR_LER_FROM_LIP", ROW(0x1d7, 1, 1, NETBURST), .state = S_OFF(ler_from), .columns = READ_ONLY},
     {"MSR_LER_TO_LIP", ROW(0x1d8, 1, 1, NETBURST), .state = S_OFF(ler_to), .columns = READ_ONLY},
-    {"IA32_DEBUGCTL", ROW(0x1d9, 1, 1, INTEL | AMD), .state = S_OFF(debugctl), .bits = debugctl_bits},
+    {"IA32_DEBUGCTL", ROW(0x1d9, 1, 1, INTEL), .state = S_OFF(debugctl), .bits = debugctl_bits},
+    {"DebugCtl", ROW(0x1d9, 1, 1, AMD), .state = S_OFF(debugctl), .dropped = ~(uint64_t)0x7f, .bits = debugctl_bits},
     {"MSR_LASTBRANCH_TOS", ROW(0x1da, 1, 1, NETBURST), .state = S_OFF(lbr_top), .columns = READ_ONLY},
     {"LASTBRANCHFROMIP", ROW(0x1db, 1, 1, P6 | AMD), .state = S_OFF(lbr_from), .columns = READ_ONLY},
     {"LASTBRANCHTOIP", ROW(0x1dc, 1, 1, P6 | AMD), .state = S_OFF(lbr_to), .columns = READ_ONLY},

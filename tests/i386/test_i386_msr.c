@@ -1,9 +1,9 @@
 /*
  * Claims about model-specific registers, control and debug registers and XCR0: every number, every model, every bit, against
  * tables that were written from the manuals and know nothing of those in targets/i386: SDM 4, chapter 2 (Intel's, by table of the
- * processor), SDM 3A 2.5, 9.1, 11.11, 11.12 and 3B 15.3, 17.2, 17.4 to 17.17, 18.2 (20.2 of later editions), AMD APM 2, 3.1, 7.9,
- * 13.1, 15.30 and appendix A, and the BIOS and Kernel Developer's Guide for family 0FH (32559), chapter 14. Where the manuals leave
- * open whether a reserved bit faults or is dropped (AMD's), it is as reports of an Athlon 64 X2's registers have it.
+ * processor), SDM 3A 2.5, 9.1, 11.11, 11.12 and 3B 15.3, 17.2, 17.4 to 17.17, 18.2 (20.2 of later editions), AMD APM 2, 3.1.7,
+ * 13.1.1.6 and appendix A. Where it leaves open which bits are there and whether a reserved one faults or is dropped, family 0FH's
+ * are as reports of an Athlon 64 X2's registers have them.
  *
  * `qemu-system-x86_64 --cpu X` (TCG) holds nothing against it: there what is not known reads as 0 and takes anything, on every model.
  */
@@ -132,7 +132,7 @@ static const struct row {
     {"d", 0x1d9, 0x1d9, 1, 0, 0x19c3, 0, 0},
     {"n2", 0x1d9, 0x1d9, 1, 0, 0x5fc3, 0, 0},
     {"NSIHh", 0x1d9, 0x1d9, 1, 0, 0x7fc3, 0, 0},
-    {AMD, 0x1d9, 0x1d9, 1, 0, 0x3f, 0, 0},                       /* APM 2, 13.1.1.6 */
+    {AMD, 0x1d9, 0x1d9, 1, 0, 0x3f, ~UINT64_C(0x7f), 0},         /* APM 2, 13.1.1.6: bit 6 is MBZ, others RAZ */
     {"Pk", 0x1da, 0x1da, 1, 0, 0, 0, RO},                        /* LASTBRANCH_TOS */
     {"3" AMD, 0x1db, 0x1dc, 1, 0, 0, 0, RO},                     /* LASTBRANCHFROMIP, TOIP */
     {"3Ddn2NSIHh" AMD, 0x1dd, 0x1de, 1, 0, 0, 0, RO},            /* LASTINTFROMIP, TOIP, LER_FROM, LER_TO */
@@ -390,7 +390,7 @@ START_TEST(machine_check_banks)
 }
 END_TEST
 
-/* APM 2, 7.9: RdMem and WrMem of fixed ranges, behind SYSCFG.MtrrFixDramModEn. */
+/* RdMem and WrMem of fixed ranges, behind SYSCFG.MtrrFixDramModEn. */
 START_TEST(amds_fixed_ranges_say_where_dram_is)
 {
     with_model("qemu64");
