@@ -258,6 +258,7 @@ static int serve(const struct options *o, struct supplies *su, struct machine *m
         .ignore_checkpoints = o->ignore_checkpoints,
         .drives = &su->drives,
         .symbols = is_elf(&kernel) ? kernel.name : NULL,
+        .small_cpu = o->usual_cpu && o->kind == MACHINE_PC && m->cpus[0]->ops->address_bits == 32 && !kernel.data ? "qemu64" : NULL,
         .triple = o->kind == MACHINE_VIRT ? "aarch64-unknown-unknown" : m->cpus[0]->ops->address_bits == 64 ? "x86_64-unknown-unknown" : "i386-unknown-unknown",
     };
     struct error err = {0};

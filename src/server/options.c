@@ -128,6 +128,7 @@ int options_settle(struct options *o, bool for_virt, struct error *err)
         options_take_smp(o, "1", NULL);
     if (!o->interleave)
         options_take_interleave(o, SCHEDULE_USUAL, NULL);
+    o->usual_cpu = !o->cpu;
     if (!o->cpu)
         o->cpu = o->kind == MACHINE_VIRT ? "cortex-a57" : "pentium4";
     if (o->usb && !o->replay && settle_usb(o, err) < 0)
@@ -401,7 +402,7 @@ enum options_outcome options_parse(int argc, char **argv, struct options *o, str
             return outcome;
     }
     if (o->command != OPTIONS_SERVE && !o->replay) {
-        error_set(err, -EINVAL, "hindcast %s: name a recording (made with --record FILE)", argv[1]);
+        error_set(err, -EINVAL, "%s: name a recording (made with --record FILE)", argv[1]);
         return OPTIONS_BAD;
     }
     for (unsigned i = 0; i < o->drives.nroms; i++)

@@ -92,6 +92,7 @@ struct options {
     bool lowmem;                /* virt: highmem=off */
     bool spin_table;            /* virt: enable-method=spin-table */
     const char *cpu;            /* NULL: the machine's usual one */
+    bool usual_cpu;             /* nobody chose it */
     const char *smp;            /* as given; NULL: one CPU */
     struct cpu_topology topology; /* of `smp` */
     const char *interleave;     /* as given; NULL: the usual one */

@@ -533,6 +533,11 @@ int recordings_verify(const struct options *o, struct recording *r, struct drive
     char text[256];
     int status;
 
+    if (o->from == FROM_POSITION && o->from_position > r->edge) {
+        fprintf(stderr, "hindcast: %s: ends at position %" PRIu64 ": nothing is to be compared from %" PRIu64 " on\n", path, r->edge,
+                o->from_position);
+        return STATUS_UNUSABLE;
+    }
     if (*r->note)
         printf("verify: %s: good up to byte %" PRIu64 " of %" PRIu64 ": %s\n", path, r->good_bytes, r->len, r->note);
     recordings_tell_harms(r, stdout, "verify: ");

@@ -139,6 +139,8 @@ void server_end_text(const struct server *s, struct buffer *out)
         buffer_printf(out, " with status %" PRIu32, st->end_status);
     if (st->end == GUEST_TRIPLE_FAULT && s->machine->ncpus > 1)
         buffer_printf(out, " (CPU #%" PRIu32 ")", st->end_status);
+    if (st->end == GUEST_TRIPLE_FAULT && s->config.small_cpu)
+        buffer_printf(out, " (its CPU has no 64-bit mode; --cpu %s has)", s->config.small_cpu);
 }
 
 static void print_to_buffer(struct buffer *b, const struct server *s)
@@ -196,8 +198,8 @@ static void tell_of_deafness(struct server *s)
     if (s->told_deaf || !live || !machine_is_deaf(s->machine))
         return;
     s->told_deaf = true;
-    server_say(s, "at position %" PRIu64 " the guest halts with interrupts disabled: only an NMI, an SMI or a reset gets it on (monitor "
-               "system_reset)", machine_position(s->machine));
+    server_say(s, "at position %" PRIu64 " the guest halts with interrupts disabled: only an NMI, an SMI or a reset gets it on (%s)",
+               machine_position(s->machine), s->config.exit_at_end ? "hindcast waits for that; Ctrl-C ends it" : "monitor system_reset");
 }
 
 static bool on_poll(void *ctx)
@@ -683,6 +685,9 @@ int server_run(struct server *s)
     server_client_flush(s);
     server_branch_leave(s);
     if (!write_back(s) && s->exit_status == 0)
+        s->exit_status = STATUS_NOT_WRITTEN;
+    server_record_end(s);
+    if (s->record_lacks && s->exit_status == 0)
         s->exit_status = STATUS_NOT_WRITTEN;
     return s->exit_status;
 }

@@ -103,6 +103,7 @@ struct server_config {
     const char *version;       /* of the program */
     const char *symbols;       /* a file that gdb can read symbols from, for messages; NULL: none */
     const char *triple;        /* of the target, for lldb */
+    const char *small_cpu;     /* nobody chose the model: another one, with 64 bits, that the guest may have wanted; else NULL */
 };
 
 /* NULL with *err: the recording cannot be replayed, or not be written. The machine, the

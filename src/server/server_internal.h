@@ -170,6 +170,7 @@ struct server {
     uint64_t recorded_ns;        /* host time of the last update */
     bool record_paused;          /* it could not be written to; next try at: */
     uint64_t record_retry_ns;
+    bool record_lacks;           /* the file is not all that was to be recorded */
     bool record_sync_told;       /* the disk's complaint was passed on */
     struct recorder_checks *checks; /* of the recording that is replayed; NULL: none */
 

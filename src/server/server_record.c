@@ -110,6 +110,7 @@ static void pause_recording(struct server *s, int status)
     server_tell(s, (const char *)text.data);
     buffer_finish(&text);
     s->record_paused = again;
+    s->record_lacks = true;
     if (!again)
         stop_recording(s);
 }
@@ -118,7 +119,7 @@ static void go_on_recording(struct server *s)
 {
     struct buffer text;
 
-    s->record_paused = false;
+    s->record_paused = s->record_lacks = false;
     buffer_init(&text);
     buffer_printf(&text, "recording to %s goes on", s->config.record);
     buffer_append_byte(&text, 0);
@@ -212,8 +213,10 @@ void server_record_end(struct server *s)
         pause_recording(s, status);
     }
     if (s->recorder) {
-        if (status == 0)
+        if (status == 0) {
+            s->record_lacks = false;
             sync_recording(s);
+        }
         stop_recording(s);
     }
 }

@@ -14,7 +14,7 @@ import zlib
 
 import harness
 from rspclient import RspError  # (harness finds it)
-from harness import HINDCAST, STORE, Server, check, contains, equal, patience, shown_in, texts_of_png, until
+from harness import HINDCAST, STORE, Server, check, contains, equal, lacks, patience, shown_in, texts_of_png, until
 
 
 def run(*arguments, seconds=20):
@@ -791,6 +791,16 @@ def claim_without_a_debugger_the_guests_end_is_the_exit_status():
     status, text = run(*alone, "--no-reboot", crash)
     equal(status, 3, text)
     contains(text, r"triple-faulted")
+    lacks(text, "64-bit")
+    # A BIOS may start what is made for 64 bits: nobody sees that in it.
+    with tempfile.TemporaryDirectory() as directory:
+        rom = os.path.join(directory, "rom")
+        with open(rom, "wb") as f: # lidt %cs:0xfff0, where its own bytes are; ud2 in whatever is there
+            f.write(bytes(0xfff0) + b"\x2e\x0f\x01\x1e\x00\x00\x0f\x0b" + bytes(8))
+        status, text = run(*alone, "--no-reboot", "--bios", rom)
+        equal(status, 3, text)
+        contains(text, r"triple-faulted \(its CPU has no 64-bit mode; --cpu qemu64 has\)")
+        lacks(run(*alone, "--no-reboot", "--bios", rom, "--cpu", "pentium4")[1], "64-bit")
 
 
 if __name__ == "__main__":

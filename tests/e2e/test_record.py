@@ -92,6 +92,9 @@ def claim_verify_begins_at_every_checkpoint_in_the_file():
     equal(status, 0, out)
     equal(re.findall(r"from the checkpoint at (\d+)", out), [places[1]])
     lacks(out, r"the whole recording")
+    status, out, err = hindcast("verify", name, "--from", "99999999999")
+    equal((status, out), (1, ""), "nothing is compared")
+    contains(err, r"ends at position \d+: nothing is to be compared from 99999999999 on")
     status, out, err = hindcast("verify", name, "--from", "somewhere")
     equal(status, 1)
     contains(err, r"--from somewhere: write start, checkpoints, or a position")
@@ -189,6 +192,7 @@ def claim_a_full_disk_is_told_and_the_guest_goes_on():
         p.terminate()
         said = p.communicate(timeout=patience(20))[1]
     contains(said, r"recording to /dev/full stopped: No space left")
+    equal(p.returncode, 1, "what was to be recorded is not")
     shutil.rmtree(d)
 
 
