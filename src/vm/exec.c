@@ -316,7 +316,8 @@ static void note_coverage(const struct ucpu *c)
         page_set_add(coverage, (c->block->key.va << COVERAGE_LEN_BITS) + c->block->len);
 }
 
-/* What a block's run led to. `stepping`: single_step() held when it began. */
+/* What a block's run led to. `stepping`: single_step() held when it began; then no block is noted if its first one was not
+ * entered: looking for it, or noting that it is run, may have taken the budget away. */
 static void after_block(struct ucpu *c, enum left left, bool stepping)
 {
     struct exec *x = c->exec;
@@ -360,7 +361,7 @@ static void after_block(struct ucpu *c, enum left left, bool stepping)
         note_coverage(c);
     c->cpu.steps = 0;
     c->retry_alone = false;
-    if (stepping && c->fe->stepped) {
+    if (stepping && c->block && c->fe->stepped) {
         c->fe->stepped(c);
         x->look = true;
     }
@@ -437,6 +438,8 @@ static void run_block(struct ucpu *c, struct block *b)
             if (!c->cpu.to_boundary && !x->repeating)
                 withhold(c, c->cpu.budget - 1);
         }
+        if (stepping)
+            c->block = NULL;
         left = engine(c, b);
         after_block(c, left, stepping);
         b = left == LEFT_FAULT || (alone && left != LEFT_BUDGET) ? go_on(c) : NULL;

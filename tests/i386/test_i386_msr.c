@@ -797,8 +797,10 @@ START_TEST(last_branches_are_the_same_in_every_engine)
         CODE(b, 0x31, 0xd2, 0xb9, 0xd9, 0x01, 0x00, 0x00, 0x0f, 0x30); /* xor edx, edx; mov ecx, 1d9h; wrmsr */
         CODE(b, 0xff, 0xd3, 0x4f, 0x75, 0xe8, 0xf4); /* call ebx; dec edi; jnz; hlt */
         b->at = CODE2;
+        CODE(b, 0xb9, 0x28, 0x00, 0x00, 0x00, 0xf3, 0xac); /* mov ecx, 40; rep lodsb: a run ends within it now and then */
         CODE(b, 0xf7, 0xc7, 0x03, 0x00, 0x00, 0x00, 0x75, 0x01, 0x90, 0xc3); /* test edi, 3; jnz; nop; ret */
-        for (unsigned i = 0; i < 20; i++)
+        s->gpr[ESI] = DATA;
+        for (unsigned i = 0; i < 40; i++)
             steps(b, 150);
         states[compiled] = *s;
     }
