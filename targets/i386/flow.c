@@ -219,6 +219,32 @@ int i386_op_popa(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+/* The whole instruction, with PC behind it. */
+static int alone(struct ucpu *u, i386_helper *whole)
+{
+    struct i386_cpu *c = i386_of(u);
+    int outcome = UOP_FAULT;
+
+    if (ucpu_be_alone(u))
+        outcome = whole(u, &(const struct uop){.a = 4, .b = 1});
+    if (outcome == UOP_FAULT)
+        return UOP_FAULT;
+    c->st->rip = i386_next_eip(c);
+    return UOP_LEAVE;
+}
+
+int i386_op_pusha_alone(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return alone(u, i386_op_pusha);
+}
+
+int i386_op_popa_alone(struct ucpu *u, const struct uop *op)
+{
+    (void)op;
+    return alone(u, i386_op_popa);
+}
+
 int i386_op_enter(struct ucpu *u, const struct uop *op)
 {
     unsigned level = op->b & 31;

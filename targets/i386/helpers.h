@@ -47,6 +47,8 @@ i386_helper i386_op_canonical;    /* CANON64: #GP if *a is not canonical; d: wha
 i386_helper i386_op_load_segment; /* segment d = *a */
 i386_helper i386_op_pusha;        /* a: size of items, b: stack is 32 bits */
 i386_helper i386_op_popa;
+i386_helper i386_op_pusha_alone; /* of 32 bits, with a flat stack of 32 bits: once it is alone, all of the instruction. UOP_LEAVE */
+i386_helper i386_op_popa_alone;
 i386_helper i386_op_enter;        /* a: bytes, b: level | stack is 32 bits << 8; d: size of items */
 i386_helper i386_op_far_jump;     /* *a selector, *d offset, b: operand size */
 i386_helper i386_op_far_call;     /* the same; S_T(3) next EIP */

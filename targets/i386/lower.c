@@ -528,6 +528,43 @@ static enum build_next lower_enter(struct lower *l)
     return BUILD_MORE;
 }
 
+/* Are PUSHA and POPA one access to memory (lower_all())? Else a helper makes eight, alone. */
+static bool all_is_one_access(const struct lower *l)
+{
+    return l->b->max_insns > 1 && l->i.osize == 4 && flat_stack(l) && !wide(l);
+}
+
+/* PUSHA and POPA of 32 bytes within a page that the TLB says can be written. Otherwise `slowly`, which is a helper that
+ * makes the whole instruction, alone. */
+static enum build_next lower_all(struct lower *l, bool push)
+{
+    /* By address. ESP is not popped. */
+    static const uint8_t order[8] = {EDI, ESI, EBP, ESP, EBX, EDX, ECX, EAX};
+    i386_helper *slowly = push ? i386_op_pusha_alone : i386_op_popa_alone;
+    const unsigned whole = 32, values = S_T(4);
+
+    stack_offset(l, push ? -(int)whole : 0);
+    emit_imm(l, UOP_AND32I, S_T(0), S_T(3), ~PAGE_MASK);
+    emit_imm(l, UOP_ADD32I, S_T(0), S_T(0), whole - 1);
+    emit_imm(l, UOP_SHR32I, S_T(0), S_T(0), PAGE_SHIFT);
+    build_call(l->b, slowly, 1, S_T(0), 0)->op = UOP_CHECK32;
+    emit(l, UOP_MOV32, S_T(0), S_T(3), 0);
+    build_call(l->b, slowly, 0, 4, MASKED_PROBE | MASKED_PLAIN)->op = UOP_VECTOR_MASKED;
+    if (push) {
+        for (unsigned n = 0; n < 8; n++)
+            emit(l, UOP_MOV32, values + 4 * n, S_GPR32(order[n]), 0);
+        build(l->b, UOP_STP128_W, values, S_T(3), values + 16, 0, 0);
+        emit(l, UOP_MOV32, S_GPR32(ESP), S_T(3), 0);
+    } else {
+        build(l->b, UOP_LDP128_W, values, S_T(3), values + 16, 0, 0);
+        for (unsigned n = 0; n < 8; n++)
+            if (order[n] != ESP)
+                emit(l, UOP_MOV32, S_GPR32(order[n]), values + 4 * n, 0);
+        move_stack(l, (int)whole);
+    }
+    return BUILD_MORE;
+}
+
 static enum build_next lower_leave(struct lower *l)
 {
     unsigned size = l->i.osize;
@@ -1283,7 +1320,9 @@ static bool wants_alone(const struct lower *l)
     switch (i->op) {
     case INSN_ENTER: /* of level 0 it makes one store */
         return i->imm2 & 31;
-    case INSN_PUSHA: case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
+    case INSN_PUSHA:
+        return !all_is_one_access(l);
+    case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
     case INSN_RETF: case INSN_IRET: case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP:
     case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
     case INSN_RDTSC: case INSN_RDPMC: case INSN_RDMSR: case INSN_WRMSR: case INSN_HLT:
@@ -1341,6 +1380,8 @@ static enum build_next lower_insn(struct lower *l)
     case INSN_PUSH_SREG: return lower_push_sreg(l);
     case INSN_POP_SREG: return lower_pop_sreg(l);
     case INSN_PUSHA: case INSN_POPA:
+        if (all_is_one_access(l))
+            return lower_all(l, i->op == INSN_PUSHA);
         call(l, i->op == INSN_PUSHA ? i386_op_pusha : i386_op_popa, 0, i->osize, stack32(l));
         return BUILD_MORE;
     case INSN_ENTER:

@@ -401,7 +401,7 @@ static const char *const calls_64[] = {
 static const char *const calls_32[] = {
     "07", "17", "1f", "9a", "c4-c5", "ca-cf", "ea", /* POP ES..., CALL, LES LDS, RETF INT INTO IRET, JMP */
     "27", "2f", "37", "3f", "d4-d5", /* decimals */
-    "60-63", /* PUSHA POPA BOUND ARPL */
+    "60-61 66 66+f3 66+f2", "62-63", /* PUSHA POPA of words; BOUND ARPL */
     "0f ae /014", "0f ae /5 m", "0f ae /6 m", "0f ae /7 m", /* FXSAVE FXRSTOR XSAVE XRSTOR XSAVEOPT CLFLUSH... */
 };
 

@@ -3,6 +3,7 @@
  * make: what a fault leaves behind, string instructions cut at every step,
  * segment limits, 16-bit code.
  */
+#include "base/bytes.h"
 #include "i386_bench.h"
 #include "tests/check_main.h"
 #include "tests/whole/with_jit.h"
@@ -115,6 +116,59 @@ START_TEST(an_enter_whose_frame_cannot_be_written_does_nothing)
     EQ(s->gpr[ESP], USTACK - 4 - 0x2000);
     EQ(s->gpr[EBP], USTACK - 4);
     EQ(peek32(b, USTACK - 4), 0x12345678);
+}
+END_TEST
+
+/* PUSHA and POPA of a program, with ESP at the end of a page and beyond, of which one cannot be written or is not there:
+ * compiled, after some rounds on a good stack, or one step after the other. */
+static void all_registers(bool compiled, unsigned at, unsigned entry, bool high)
+{
+    const uint32_t place = DATA + 0x1000, page = high ? place : place - 0x1000;
+
+    bench_free(b);
+    setup();
+    user_mode(b);
+    for (unsigned n = 0; n < 1024; n++)
+        poke32(b, PAGES + 0x1000 + 4 * n, n << 12 | 7);
+    poke32(b, PAGES, (PAGES + 0x1000) | 7);
+    s->cr3 = PAGES;
+    s->cr0 |= CR0_PG;
+    refresh(b);
+    if (compiled)
+        with_jit(&b->c->u);
+    CODE(b, 0x60, 0x61, 0x40, 0xeb, 0xfb); /* pusha; popa; inc eax; jmp */
+    s->gpr[ESP] = DATA + 0x3000;
+    steps(b, 200);
+    for (unsigned r = EAX; r <= EDI; r++)
+        s->gpr[r] = 0x01010101u * (r + 1);
+    for (unsigned n = 0; n < 32; n++)
+        poke32(b, place - 64 + 4 * n, 0xa0000000u + n);
+    poke32(b, PAGES + 0x1000 + 4 * (page >> 12), page | entry);
+    s->gpr[ESP] = place - 40 + at;
+    s->rip = UCODE;
+    refresh(b);
+}
+
+START_TEST(all_registers_are_pushed_and_popped_alike_in_every_engine)
+{
+    static const unsigned entries[] = {7, 5, 0};
+    uint8_t memory[2][128];
+    struct i386_state states[2];
+
+    for (unsigned n = 0; n < 3 * 2 * 80; n++) {
+        for (unsigned compiled = 0; compiled < 2; compiled++) {
+            all_registers(compiled, n / 6, entries[n % 3], n / 3 % 2);
+            for (unsigned i = 0; i < (compiled ? 1 : 5); i++)
+                steps(b, compiled ? 5 : 1);
+            for (unsigned i = 0; i < 128; i += 4)
+                put_le32(memory[compiled] + i, peek32(b, DATA + 0x1000 - 64 + i));
+            states[compiled] = *s;
+        }
+        ck_assert_msg(states[0].cr2 == states[1].cr2 && states[0].rip == states[1].rip && !memcmp(memory[0], memory[1], 128) &&
+                      !memcmp(states[0].gpr, states[1].gpr, sizeof states[0].gpr), "%u: ESP %#x", n, DATA + 0x1000 - 40 + n / 6);
+        if (entries[n % 3] == 7)
+            ck_assert(states[0].rip == UCODE + 1 || states[0].rip == UCODE); /* (a loop of four) */
+    }
 }
 END_TEST
 
@@ -710,6 +764,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, a_store_that_faults_leaves_registers_and_flags, 0, 17);
     tcase_add_test(t, an_absent_page_is_reported_as_written_by_read_modify_write);
     tcase_add_test(t, an_enter_whose_frame_cannot_be_written_does_nothing);
+    tcase_add_test(t, all_registers_are_pushed_and_popped_alike_in_every_engine);
     tcase_add_loop_test(t, a_repetition_after_an_exchange_of_eight_bytes_starts_where_it_is, 0, 2);
     tcase_add_loop_test(t, popf_changes_what_the_manual_lets_it, 0, 2);
     tcase_add_test(t, division_faults_point_at_the_division);
