@@ -541,7 +541,7 @@ static enum build_next lower_all(struct lower *l, bool push)
     /* By address. ESP is not popped. */
     static const uint8_t order[8] = {EDI, ESI, EBP, ESP, EBX, EDX, ECX, EAX};
     i386_helper *slowly = push ? i386_op_pusha_alone : i386_op_popa_alone;
-    const unsigned whole = 32, values = S_T(4);
+    const unsigned whole = 32, values = S_XT(0); /* (What is in the upper halves of S_T(...) helpers of 32-bit code would read.) */
 
     stack_offset(l, push ? -(int)whole : 0);
     emit_imm(l, UOP_AND32I, S_T(0), S_T(3), ~PAGE_MASK);
