@@ -130,6 +130,21 @@ static int end_status(const struct machine_state *st)
     }
 }
 
+/* Of a triple fault: whose, what came up last, and what the guest may have wanted. */
+static void shutdown_text(const struct server *s, struct buffer *out)
+{
+    uint32_t status = s->machine->st->end_status, exceptions = SHUTDOWN_EXCEPTIONS(status);
+    const struct cpu_ops *ops = s->machine->cpus[0]->ops;
+    const char *name = exceptions && ops->exception_name ? ops->exception_name(exceptions - 1) : NULL;
+
+    if (s->machine->ncpus > 1)
+        buffer_printf(out, ", CPU #%" PRIu32, SHUTDOWN_CPU(status));
+    if (name)
+        buffer_printf(out, ", %s (error code 0x%" PRIx32 ") when #DF was delivered", name, SHUTDOWN_ERROR(status));
+    if (s->config.small_cpu)
+        buffer_printf(out, ", its CPU having no 64-bit mode (--cpu %s has one)", s->config.small_cpu);
+}
+
 void server_end_text(const struct server *s, struct buffer *out)
 {
     const struct machine_state *st = s->machine->st;
@@ -137,17 +152,15 @@ void server_end_text(const struct server *s, struct buffer *out)
     buffer_printf(out, "%s", end_name((enum guest_end)st->end));
     if (st->end == GUEST_DEBUG_EXIT || st->end == GUEST_EXIT)
         buffer_printf(out, " with status %" PRIu32, st->end_status);
-    if (st->end == GUEST_TRIPLE_FAULT && s->machine->ncpus > 1)
-        buffer_printf(out, " (CPU #%" PRIu32 ")", st->end_status);
-    if (st->end == GUEST_TRIPLE_FAULT && s->config.small_cpu)
-        buffer_printf(out, " (its CPU has no 64-bit mode; --cpu %s has)", s->config.small_cpu);
+    if (st->end == GUEST_TRIPLE_FAULT)
+        shutdown_text(s, out);
 }
 
 static void print_to_buffer(struct buffer *b, const struct server *s)
 {
     buffer_printf(b, "hindcast: ");
     server_end_text(s, b);
-    buffer_printf(b, " at position %" PRIu64, timeline_position(s->timeline));
+    buffer_printf(b, "%s at position %" PRIu64, s->machine->st->end == GUEST_TRIPLE_FAULT ? "," : "", timeline_position(s->timeline));
 }
 
 /* ---- descriptors ---- */
@@ -528,7 +541,8 @@ unsigned server_ended_cpu(const struct server *s)
     const struct machine_state *st = s->machine->st;
 
     /* (A state from a file may say anything.) */
-    return st->end == GUEST_TRIPLE_FAULT && st->end_status < s->machine->ncpus ? st->end_status : machine_whose_turn(s->machine);
+    return st->end == GUEST_TRIPLE_FAULT && SHUTDOWN_CPU(st->end_status) < s->machine->ncpus ? SHUTDOWN_CPU(st->end_status) :
+                                                                                               machine_whose_turn(s->machine);
 }
 
 /* Which thread the debugger is told of: that whose hit or step it is; of a step that was not made, the one that was to make

@@ -48,12 +48,19 @@ enum guest_end {
     GUEST_RUNS = 0,
     GUEST_POWEROFF,     /* ACPI S5, PSCI SYSTEM_OFF, APM... */
     GUEST_DEBUG_EXIT,   /* debug-exit port; the status is in machine_state.end_status */
-    GUEST_TRIPLE_FAULT, /* of the CPU whose number is in machine_state.end_status; a PC would reset itself: continuing means adding an
-                         * EVENT_RESET here */
+    GUEST_TRIPLE_FAULT, /* a PC would reset itself: continuing means adding an EVENT_RESET here. machine_state.end_status says more
+                         * (SHUTDOWN_*) */
     GUEST_RESET,        /* a reset request under --no-reboot */
     GUEST_EXIT,         /* a program ended itself (semihosting); its status is in machine_state.end_status */
     GUEST_WATCHDOG,     /* a watchdog that stops the guest has run out */
 };
+
+/* machine_state.end_status of GUEST_TRIPLE_FAULT: whose it is; 1 + the number of the exception that came up while a double
+ * fault was delivered, 0 if it was for another reason; the low 16 bits of that one's error code. */
+#define SHUTDOWN_STATUS(cpu, exception, error) ((uint32_t)(cpu) | ((uint32_t)(exception) + 1u) << 8 | (uint32_t)((error) & 0xffffu) << 16)
+#define SHUTDOWN_CPU(status)                   ((status) & 0xffu)
+#define SHUTDOWN_EXCEPTIONS(status)            ((status) >> 8 & 0xffu) /* 0 or 1 + its number */
+#define SHUTDOWN_ERROR(status)                 ((status) >> 16)
 
 /* Why everything but memory is reset. */
 enum reset_kind {
@@ -72,7 +79,7 @@ struct machine_state {
     icount_t position;     /* current only while the CPU is not running: see machine_position() */
     vtime_t warp;          /* virtual time gained by idling: now = (position << shift) + warp */
     uint32_t end;          /* enum guest_end */
-    uint32_t end_status;   /* exit status the guest asked for; GUEST_TRIPLE_FAULT: number of the CPU */
+    uint32_t end_status;   /* exit status the guest asked for; or SHUTDOWN_STATUS() */
     uint32_t reset_request; /* enum reset_kind that the guest asked for: the next step performs it */
     uint32_t reserved;
 };

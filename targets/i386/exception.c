@@ -502,7 +502,7 @@ static struct i386_delivery consume(struct i386_cpu *c)
     return d;
 }
 
-void i386_shut_down(struct i386_cpu *c)
+void i386_shut_down(struct i386_cpu *c, uint32_t status)
 {
     c->exc.pending = false;
     c->exc.has_eip = false;
@@ -511,7 +511,7 @@ void i386_shut_down(struct i386_cpu *c)
     c->st->rep_active = 0;
     c->st->rep_start = 0;
     c->st->tf_latched = 0;
-    machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, c->u.cpu.index);
+    machine_end(c->u.cpu.machine, GUEST_TRIPLE_FAULT, status);
 }
 
 const char *i386_exception_name(uint64_t vector)
@@ -550,9 +550,9 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
         if (d.source == FROM_EXCEPTION)
             note(c, &d, false);
         if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
-            if (second == EXC_PF)
-                c->st->cr2 = c->exc.address;
-            i386_shut_down(c);
+            d = consume(c);
+            note(c, &d, false);
+            i386_shut_down(c, SHUTDOWN_STATUS(c->u.cpu.index, second, d.has_error ? d.error : 0));
             return;
         }
         if (!c->exc.has_eip) { /* the second belongs to where the first did, which may be a task that was come to meanwhile */

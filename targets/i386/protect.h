@@ -355,7 +355,7 @@ unsigned i386_lbr_depth(const struct i386_model *m);
 /* HLT or MWAIT ends. */
 void i386_wake(struct i386_cpu *c);
 /* The shutdown state (SDM 3A 6.15, #DF). */
-void i386_shut_down(struct i386_cpu *c);
+void i386_shut_down(struct i386_cpu *c, uint32_t status);
 /* The pending SMI is taken, between instructions: a step. */
 void i386_enter_smm(struct i386_cpu *c);
 

@@ -296,7 +296,7 @@ int i386_op_rsm(struct ucpu *u, const struct uop *op)
         ((image.cr0 & CR0_PG) && (image.cr4 & CR4_PAE) && !i386_long(&image) &&
          i386_read_pdptes(c, image.cr3, image.pdpte) < 0)) {
         s->rip = i386_next_eip(c);
-        i386_shut_down(c);
+        i386_shut_down(c, c->u.cpu.index);
         return UOP_LEAVE;
     }
     narrow(&image);
