@@ -173,23 +173,6 @@ START_TEST(all_registers_are_pushed_and_popped_alike_in_every_engine)
 END_TEST
 
 /* What one instruction computed with is nothing to the next one's state, in mid-repetition, too. */
-START_TEST(a_repetition_after_all_registers_were_pushed_starts_where_it_is)
-{
-    with_jit(&b->c->u);
-    for (unsigned n = 0; n < 20; n++) {
-        kernel_mode(b);
-        for (unsigned r = EAX; r <= EDI; r++)
-            s->gpr[r] = r == ESP ? KSTACK : 0x89abcdef;
-        CODE(b, 0x60, 0x61, 0xbf, DATA & 0xff, DATA >> 8 & 0xff, DATA >> 16 & 0xff, 0, /* pusha; popa; mov edi, DATA */
-             0xb9, 0, 1, 0, 0, 0xf3, 0xab);                                             /* mov ecx, 0x100; rep stosd */
-        steps(b, 4 + n);
-        EQ(s->rip, KCODE + 12);
-        EQ(s->gpr[ECX], 0x100 - n);
-        EQ(s->gpr[EDI], DATA + 4 * n);
-    }
-}
-END_TEST
-
 START_TEST(a_repetition_after_an_exchange_of_eight_bytes_starts_where_it_is)
 {
     if (_i)
@@ -782,7 +765,6 @@ Suite *test_suite(void)
     tcase_add_test(t, an_absent_page_is_reported_as_written_by_read_modify_write);
     tcase_add_test(t, an_enter_whose_frame_cannot_be_written_does_nothing);
     tcase_add_test(t, all_registers_are_pushed_and_popped_alike_in_every_engine);
-    tcase_add_test(t, a_repetition_after_all_registers_were_pushed_starts_where_it_is);
     tcase_add_loop_test(t, a_repetition_after_an_exchange_of_eight_bytes_starts_where_it_is, 0, 2);
     tcase_add_loop_test(t, popf_changes_what_the_manual_lets_it, 0, 2);
     tcase_add_test(t, division_faults_point_at_the_division);
