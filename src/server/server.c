@@ -138,11 +138,11 @@ static void shutdown_text(const struct server *s, struct buffer *out)
     const char *name = exceptions && ops->exception_name ? ops->exception_name(exceptions - 1) : NULL;
 
     if (s->machine->ncpus > 1)
-        buffer_printf(out, ", CPU #%" PRIu32, SHUTDOWN_CPU(status));
+        buffer_printf(out, " on CPU #%" PRIu32, SHUTDOWN_CPU(status));
     if (name)
-        buffer_printf(out, ", %s (error code 0x%" PRIx32 ") when #DF was delivered", name, SHUTDOWN_ERROR(status));
+        buffer_printf(out, " by %s (error code 0x%" PRIx32 ") when #DF was delivered", name, SHUTDOWN_ERROR(status));
     if (s->config.small_cpu)
-        buffer_printf(out, ", its CPU having no 64-bit mode (--cpu %s has one)", s->config.small_cpu);
+        buffer_printf(out, " (its CPU has no 64-bit mode; --cpu %s has)", s->config.small_cpu);
 }
 
 void server_end_text(const struct server *s, struct buffer *out)
@@ -160,7 +160,7 @@ static void print_to_buffer(struct buffer *b, const struct server *s)
 {
     buffer_printf(b, "hindcast: ");
     server_end_text(s, b);
-    buffer_printf(b, "%s at position %" PRIu64, s->machine->st->end == GUEST_TRIPLE_FAULT ? "," : "", timeline_position(s->timeline));
+    buffer_printf(b, " at position %" PRIu64, timeline_position(s->timeline));
 }
 
 /* ---- descriptors ---- */

@@ -165,8 +165,6 @@ static void reset_segments(struct i386_state *s)
     s->gdtr = s->idtr = (struct i386_dtr){.limit = 0xffff};
 }
 
-#define SMBASE_RESET 0x30000u /* SDM 3C 31.4 */
-
 /* What reset and INIT have in common. */
 static void reset_core(struct i386_cpu *c)
 {

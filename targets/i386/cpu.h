@@ -3,6 +3,7 @@
  *
  *   decode.c    bytes -> struct insn                        (insn.h)
  *   lower*.c    struct insn -> micro-ops                    (lower.h)
+ *   block_mode.c what of the state that depends on          (lower.h)
  *   integer.c   what of integer arithmetic is too large for micro-ops
  *   flow.c      checks, frames and transfers of control, between micro-ops and the two below
  *   segment.c   descriptors, segment loads, far transfers

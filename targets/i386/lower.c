@@ -3,7 +3,7 @@
  *
  * x87 and system instructions, and what is rare of MMX and SSE, become calls of
  * helpers (lower.h, helpers.h); everything common is micro-ops, here and in
- * lower_integer.c, lower_bits.c and lower_simd.c. Rules kept throughout:
+ * lower_stack.c, lower_integer.c, lower_bits.c and lower_simd.c. Rules kept throughout:
  *   - registers, flags and memory change only after the last thing that can
  *     fault (a read-modify-write computes into a temporary, stores, and only
  *     then sets the flags);
@@ -63,12 +63,6 @@ enum build_next end_undefined(struct lower *l)
 static uint32_t cs_limit(const struct lower *l)
 {
     return (uint32_t)(l->mode >> 32);
-}
-
-unsigned i386_decode_mode(uint64_t mode)
-{
-    return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
-           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
 }
 
 /* Bytes at `eip` that CS's limit lets through, at most `avail`. */
@@ -152,87 +146,6 @@ static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
     if (cs_limit(l) < (l->i.osize == 2 ? 0xffffu : 0xffffffffu))
         build_call(l->b, i386_op_limit, 0, off, S_SEG(SEG_CS, limit))->op = UOP_LIMIT32;
     return off;
-}
-
-/* ---- the stack ---- */
-
-static bool stack32(const struct lower *l)
-{
-    return l->mode & MODE_STACK32;
-}
-
-/* In 64-bit mode the stack pointer is RSP, and alignment is all that can be checked. */
-static bool flat_stack(const struct lower *l)
-{
-    if (wide(l))
-        return !(l->mode & MODE_ALIGN);
-    return stack32(l) && mode_seg(l->mode, SEG_SS) == SEG_FLAT;
-}
-
-/* The stack pointer plus `delta`, wrapped to the stack's width, at S_T(3). */
-static void stack_offset(struct lower *l, int delta)
-{
-    if (wide(l)) {
-        emit_sized(l, UOP_ADD64I, S_T(3), S_GPR64(ESP), 8, (uint32_t)delta);
-        return;
-    }
-    if (stack32(l)) {
-        emit_imm(l, UOP_LEA_W, S_T(3), S_GPR32(ESP), (uint32_t)delta);
-        return;
-    }
-    emit(l, UOP_ZX16_32, S_T(3), S_GPR16(ESP), 0);
-    if (delta)
-        emit_imm(l, UOP_ADD16I, S_T(3), S_T(3), (uint32_t)delta);
-}
-
-static void move_stack(struct lower *l, int delta)
-{
-    if (wide(l))
-        emit_sized(l, UOP_ADD64I, S_GPR64(ESP), S_GPR64(ESP), 8, (uint32_t)delta);
-    else
-        emit_imm(l, stack32(l) ? UOP_ADD32I : UOP_ADD16I, S_GPR32(ESP), S_GPR32(ESP), (uint32_t)delta);
-}
-
-/* Push `size` bytes at `off`; changes the stack pointer last. Uses S_T(3), S_T(4). */
-static void push(struct lower *l, unsigned size, unsigned off)
-{
-    struct mem m = {.a = (uint16_t)S_T(3)};
-
-    if (flat_stack(l) && size == (wide(l) ? 8 : 4)) {
-        emit_imm(l, wide(l) ? UOP_ST64_PRE_X : UOP_ST32_PRE_W, off, S_GPR64(ESP), size);
-        return;
-    }
-    stack_offset(l, -(int)size);
-    mem_through_segment(l, &m, SEG_SS, size, true, S_T(4));
-    mem_store(l, size, off, &m);
-    emit(l, wide(l) ? UOP_MOV64 : stack32(l) ? UOP_MOV32 : UOP_MOV16, S_GPR32(ESP), S_T(3), 0);
-}
-
-static void push_imm(struct lower *l, unsigned size, uint64_t v)
-{
-    if (flat_stack(l) && size == 4 && !wide(l)) {
-        build(l->b, UOP_STI32_PRE_W, 0, S_GPR32(ESP), 0, 4, (uint32_t)v);
-        return;
-    }
-    if (flat_stack(l) && size == 8 && v == (uint64_t)(int32_t)v) {
-        build(l->b, UOP_STI64_PRE_X, 0, S_GPR64(ESP), 0, 8, (uint32_t)v);
-        return;
-    }
-    set_const(l, S_T(1), v);
-    push(l, size, S_T(1));
-}
-
-/* Load the top of the stack to `d` without popping. Uses S_T(3), S_T(4). */
-static void peek(struct lower *l, unsigned size, unsigned d)
-{
-    struct mem m = {.a = (uint16_t)S_GPR32(ESP)};
-
-    if (!stack32(l) && !wide(l)) {
-        stack_offset(l, 0);
-        m.a = (uint16_t)S_T(3);
-    }
-    mem_through_segment(l, &m, SEG_SS, size, false, S_T(4));
-    mem_load(l, size, d, &m);
 }
 
 /* ---- classes of instructions ---- */
@@ -449,143 +362,6 @@ static enum build_next lower_lea(struct lower *l)
     return BUILD_MORE;
 }
 
-static enum build_next lower_push(struct lower *l)
-{
-    if (l->i.arg[0].kind == OPERAND_IMM)
-        push_imm(l, l->i.osize, l->i.osize == 8 ? (uint64_t)(int32_t)l->i.imm : l->i.imm);
-    else
-        push(l, l->i.osize, operand_value(l, 0, S_T(1)));
-    return BUILD_MORE;
-}
-
-static enum build_next lower_pop(struct lower *l)
-{
-    unsigned size = l->i.osize;
-    struct mem m;
-
-    if (!is_mem(l, 0)) {
-        unsigned d = reg(l->i.arg[0].reg, size);
-
-        if (flat_stack(l) && size == (wide(l) ? 8 : 4)) {
-            emit_imm(l, wide(l) ? UOP_LD64_POST_X : UOP_LD32_POST_W, d, S_GPR64(ESP), size);
-            return BUILD_MORE;
-        }
-        peek(l, size, S_T(1));
-        move_stack(l, (int)size);
-        operand_move(l, size, d, S_T(1));
-        return BUILD_MORE;
-    }
-    peek(l, size, S_T(1));
-    /* An address based on ESP uses its value after the pop. */
-    mem_effective_address(l, &m, l->i.base == ESP && l->i.asize >= 4 ? size : 0);
-    mem_through_segment(l, &m, l->i.seg, size, true, S_T(0));
-    mem_store(l, size, S_T(1), &m);
-    move_stack(l, (int)size);
-    return BUILD_MORE;
-}
-
-static enum build_next lower_push_sreg(struct lower *l)
-{
-    emit(l, wide(l) ? UOP_ZX16_64 : UOP_ZX16_32, S_T(1), S_SEG(l->i.arg[0].reg, selector), 0);
-    push(l, l->i.osize, S_T(1));
-    return BUILD_MORE;
-}
-
-static enum build_next lower_pop_sreg(struct lower *l)
-{
-    peek(l, l->i.osize, S_T(1));
-    call(l, i386_op_load_segment, l->i.arg[0].reg, S_T(1), 0);
-    move_stack(l, l->i.osize);
-    return end_exit(l);
-}
-
-/* Can the top of the stack be written if it moves by `delta`? */
-static void probe_stack(struct lower *l, int delta, unsigned size)
-{
-    struct mem m = {.a = (uint16_t)S_T(3)};
-    unsigned at;
-
-    stack_offset(l, delta);
-    mem_through_segment(l, &m, SEG_SS, size, true, S_T(4));
-    at = mem_flatten(l, &m, S_T(4));
-    emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(0), at, 0);
-    build_call(l->b, i386_op_writable, 0, size, MASKED_PROBE | MASKED_PLAIN | (wide(l) ? MASKED_WIDE : 0))->op = UOP_VECTOR_MASKED;
-}
-
-/* ENTER of level 0. The new top of the stack must be one that can be written. */
-static enum build_next lower_enter(struct lower *l)
-{
-    unsigned size = l->i.osize, bytes = l->i.imm & 0xffff;
-
-    if (bytes) {
-        probe_stack(l, -(int)size, size);
-        probe_stack(l, -(int)(size + bytes), size);
-    }
-    push(l, size, S_GPR64(EBP));
-    operand_move(l, size, S_GPR64(EBP), S_GPR64(ESP));
-    if (bytes)
-        move_stack(l, -(int)bytes);
-    return BUILD_MORE;
-}
-
-/* Are PUSHA and POPA one access to memory (lower_all())? Else a helper makes eight, alone. */
-static bool all_is_one_access(const struct lower *l)
-{
-    return l->b->max_insns > 1 && l->i.osize == 4 && flat_stack(l) && !wide(l);
-}
-
-/* PUSHA and POPA of 32 bytes within a page that the TLB says can be written. Otherwise `slowly`, which is a helper that
- * makes the whole instruction, alone. */
-static enum build_next lower_all(struct lower *l, bool push)
-{
-    /* By address. ESP is not popped. */
-    static const uint8_t order[8] = {EDI, ESI, EBP, ESP, EBX, EDX, ECX, EAX};
-    i386_helper *slowly = push ? i386_op_pusha_alone : i386_op_popa_alone;
-    const unsigned whole = 32, values = S_XT(0); /* (What is in the upper halves of S_T(...) helpers of 32-bit code would read.) */
-
-    stack_offset(l, push ? -(int)whole : 0);
-    emit_imm(l, UOP_AND32I, S_T(0), S_T(3), ~PAGE_MASK);
-    emit_imm(l, UOP_ADD32I, S_T(0), S_T(0), whole - 1);
-    emit_imm(l, UOP_SHR32I, S_T(0), S_T(0), PAGE_SHIFT);
-    build_call(l->b, slowly, 1, S_T(0), 0)->op = UOP_CHECK32;
-    emit(l, UOP_MOV32, S_T(0), S_T(3), 0);
-    build_call(l->b, slowly, 0, 4, MASKED_PROBE | MASKED_PLAIN)->op = UOP_VECTOR_MASKED;
-    if (push) {
-        for (unsigned n = 0; n < 8; n++)
-            emit(l, UOP_MOV32, values + 4 * n, S_GPR32(order[n]), 0);
-        build(l->b, UOP_STP128_W, values, S_T(3), values + 16, 0, 0);
-        emit(l, UOP_MOV32, S_GPR32(ESP), S_T(3), 0);
-    } else {
-        build(l->b, UOP_LDP128_W, values, S_T(3), values + 16, 0, 0);
-        for (unsigned n = 0; n < 8; n++)
-            if (order[n] != ESP)
-                emit(l, UOP_MOV32, S_GPR32(order[n]), values + 4 * n, 0);
-        move_stack(l, (int)whole);
-    }
-    return BUILD_MORE;
-}
-
-static enum build_next lower_leave(struct lower *l)
-{
-    unsigned size = l->i.osize;
-    struct mem m = {.a = (uint16_t)S_GPR32(EBP)};
-
-    if (!stack32(l) && !wide(l)) {
-        emit(l, UOP_ZX16_32, S_T(3), S_GPR16(EBP), 0);
-        m.a = (uint16_t)S_T(3);
-    }
-    mem_through_segment(l, &m, SEG_SS, size, false, S_T(4));
-    mem_load(l, size, S_T(1), &m);
-    if (wide(l))
-        emit_sized(l, UOP_ADD64I, S_GPR64(ESP), S_GPR64(EBP), 8, size);
-    else if (stack32(l))
-        emit_imm(l, UOP_LEA_W, S_GPR32(ESP), S_GPR32(EBP), size);
-    else
-        emit_imm(l, UOP_ADD16I, S_GPR16(ESP), S_GPR16(EBP), size);
-    operand_move(l, size, S_GPR32(EBP), S_T(1));
-    return BUILD_MORE;
-}
-
 static enum build_next lower_jcc(struct lower *l)
 {
     unsigned cond = l->i.opcode & 15;
@@ -640,7 +416,7 @@ static enum build_next lower_call(struct lower *l)
 
     if (bad_target(l))
         return raise(l, EXC_GP, true);
-    push_imm(l, l->i.osize, l->next);
+    stack_push_imm(l, l->i.osize, l->next);
     if (target != l->next)
         note_call(l);
     return end_jump(l, target);
@@ -658,7 +434,7 @@ static enum build_next lower_call_indirect(struct lower *l)
     /* CALL ESP goes to the value before the push. */
     if (off == S_GPR32(ESP))
         emit(l, wide(l) ? UOP_MOV64 : UOP_MOV32, S_T(2), off, 0);
-    push_imm(l, l->i.osize, l->next);
+    stack_push_imm(l, l->i.osize, l->next);
     note_call(l);
     return end_indirect(l, off == S_GPR32(ESP) ? S_T(2) : off);
 }
@@ -668,18 +444,18 @@ static enum build_next lower_ret(struct lower *l)
     unsigned extra = l->i.arg[0].kind == OPERAND_IMM ? l->i.imm & 0xffff : 0;
     unsigned off;
 
-    if (wide(l) && flat_stack(l) && 8 + extra <= UINT16_MAX) {
+    if (wide(l) && stack_is_flat(l) && 8 + extra <= UINT16_MAX) {
         emit_imm(l, UOP_LD64_POST_X, S_T(1), S_GPR64(ESP), 8 + extra);
         check_canonical(l, S_T(1), 8 + extra);
         return end_return(l, S_T(1));
     }
-    if (flat_stack(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {
+    if (stack_is_flat(l) && l->i.osize == 4 && cs_limit(l) == 0xffffffffu) {
         emit_imm(l, UOP_LD32_POST_W, S_T(1), S_GPR32(ESP), 4 + extra);
         return end_return(l, S_T(1));
     }
-    peek(l, l->i.osize, S_T(1));
+    stack_peek(l, l->i.osize, S_T(1));
     off = check_target(l, S_T(1), S_T(1));
-    move_stack(l, (int)(l->i.osize + extra));
+    stack_move(l, (int)(l->i.osize + extra));
     return end_return(l, off);
 }
 
@@ -1115,10 +891,10 @@ static enum build_next lower_popf(struct lower *l)
     const bool is_32 = l->i.osize >= 4;
     unsigned old = S_OFF(eflags);
 
-    peek(l, l->i.osize, S_T(1));
+    stack_peek(l, l->i.osize, S_T(1));
     if (l->mode & MODE_VM) {
         call(l, i386_op_popf, 0, S_T(1), is_32);
-        move_stack(l, l->i.osize);
+        stack_move(l, l->i.osize);
         return end_exit(l);
     }
     set_const(l, S_T(3), l->next);
@@ -1132,7 +908,7 @@ static enum build_next lower_popf(struct lower *l)
     emit_imm(l, UOP_AND32I, S_T(2), S_T(2), EFLAGS_DF);
     emit(l, UOP_XOR32, old, old, S_T(2));
     emit_imm(l, UOP_FLAGS_TAKE, 0, S_T(1), FLAGS_ALL);
-    move_stack(l, l->i.osize);
+    stack_move(l, l->i.osize);
     return end_fall(l);
 }
 
@@ -1198,7 +974,7 @@ static enum build_next lower_system(struct lower *l)
             emit_imm(l, UOP_AND32I, S_T(2), S_OFF(eflags), ~(EFLAGS_RF | EFLAGS_VM));
             emit(l, wide(l) ? UOP_OR32Z : UOP_OR32, S_T(1), S_T(1), S_T(2));
         }
-        push(l, l->i.osize, S_T(1));
+        stack_push(l, l->i.osize, S_T(1));
         return BUILD_MORE;
     case INSN_POPF:
         return lower_popf(l);
@@ -1318,10 +1094,8 @@ static bool wants_alone(const struct lower *l)
     const struct insn *i = &l->i;
 
     switch (i->op) {
-    case INSN_ENTER: /* of level 0 it makes one store */
-        return i->imm2 & 31;
-    case INSN_PUSHA:
-        return !all_is_one_access(l);
+    case INSN_ENTER: case INSN_PUSHA:
+        return stack_wants_alone(l);
     case INSN_JMPF: case INSN_JMPF_IND: case INSN_CALLF: case INSN_CALLF_IND:
     case INSN_RETF: case INSN_IRET: case INSN_INT: case INSN_INT3: case INSN_INTO: case INSN_ICEBP:
     case INSN_INS: case INSN_OUTS: case INSN_IN: case INSN_OUT: case INSN_SGDT: case INSN_SIDT:
@@ -1375,21 +1149,9 @@ static enum build_next lower_insn(struct lower *l)
         return BUILD_MORE;
     case INSN_LEA: return lower_lea(l);
     case INSN_NOP: return lower_nop(l);
-    case INSN_PUSH: return lower_push(l);
-    case INSN_POP: return lower_pop(l);
-    case INSN_PUSH_SREG: return lower_push_sreg(l);
-    case INSN_POP_SREG: return lower_pop_sreg(l);
-    case INSN_PUSHA: case INSN_POPA:
-        if (all_is_one_access(l))
-            return lower_all(l, i->op == INSN_PUSHA);
-        call(l, i->op == INSN_PUSHA ? i386_op_pusha : i386_op_popa, 0, i->osize, stack32(l));
-        return BUILD_MORE;
-    case INSN_ENTER:
-        if (!(i->imm2 & 31))
-            return lower_enter(l);
-        call(l, i386_op_enter, i->osize, i->imm & 0xffff, (i->imm2 & 31) | (stack32(l) ? 256 : 0));
-        return BUILD_MORE;
-    case INSN_LEAVE: return lower_leave(l);
+    case INSN_PUSH: case INSN_POP: case INSN_PUSH_SREG: case INSN_POP_SREG: case INSN_PUSHA: case INSN_POPA: case INSN_ENTER:
+    case INSN_LEAVE:
+        return lower_stack(l);
     case INSN_BOUND:
         mem_offset(l);
         call(l, i386_op_bound, i->seg, reg(i->arg[0].reg, size), size);
@@ -1488,140 +1250,4 @@ enum build_next i386_build(struct builder *b)
         .pc_offset = (uint32_t)(l.eip - b->key.pc), .first_uop = (uint16_t)first_uop, .len = l.i.len};
     b->len += l.i.len;
     return next;
-}
-
-/* ---- the block mode ---- */
-
-static enum seg_class class_of(const struct i386_segment *s)
-{
-    /* Present, data, writable, not expand-down: asked at once, as this is asked at each entry to a handler and return. */
-    if (!s->valid || (s->attr & (SEG_ATTR_S | SEG_ATTR_P | 14u)) != (SEG_ATTR_S | SEG_ATTR_P | 2u))
-        return SEG_GENERAL;
-    if (s->limit != 0xffffffffu)
-        return SEG_UP;
-    return s->base ? SEG_BIG : SEG_FLAT;
-}
-
-/* What a segment register's descriptor is in the mode. */
-static uint64_t segment_mode(const struct i386_segment *s, unsigned seg)
-{
-    enum seg_class class = class_of(s);
-    bool code = s->attr & 8;
-
-    if (class != SEG_GENERAL || !s->valid || (s->attr & (SEG_ATTR_S | SEG_ATTR_P)) != (SEG_ATTR_S | SEG_ATTR_P) ||
-        !(code ? s->attr & 2 : !(s->attr & 4)))
-        return (uint64_t)class << (MODE_SEG_SHIFT + 2 * seg);
-    return UINT64_C(1) << (MODE_READS_SHIFT + seg);
-}
-
-/* Where that is. */
-static uint64_t segment_mask(unsigned seg)
-{
-    return UINT64_C(3) << (MODE_SEG_SHIFT + 2 * seg) | UINT64_C(1) << (MODE_READS_SHIFT + seg);
-}
-
-uint64_t i386_model_mode(const struct i386_model *m)
-{
-    uint32_t later = i386_model_features(m, CPUID_1_ECX) | i386_model_features(m, CPUID_7_EBX) | i386_model_features(m, CPUID_7_ECX) |
-                     i386_model_features(m, CPUID_81_ECX);
-    uint64_t mode = 0;
-
-    if (i386_has(m, FEATURE_CMOV)) /* the mark of the P6 */
-        mode |= MODE_P6;
-    if (i386_has(m, FEATURE_LM) || later)
-        mode |= MODE_LM;
-    if (m->has_sse)
-        mode |= MODE_SSE;
-    if (i386_has(m, FEATURE_AVX) || i386_has(m, FEATURE_BMI1) || i386_has(m, FEATURE_BMI2))
-        mode |= MODE_VEX;
-    return mode;
-}
-
-/* What instructions there are. */
-static uint64_t mode_of_model(const struct i386_cpu *c)
-{
-    const struct i386_state *st = c->st;
-    uint64_t mode = c->model_mode;
-
-    if (!(st->cr4 & CR4_OSFXSR))
-        mode &= ~MODE_SSE;
-    if (!i386_protected(st) || i386_vm86(st))
-        mode &= ~MODE_VEX;
-    if ((st->cr4 & CR4_OSXSAVE) && (st->xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX))
-        mode |= MODE_AVX;
-    return mode;
-}
-
-/* In 64-bit mode segments do not matter, but for the bases of FS and GS, which are operands. */
-static uint64_t block_mode_64(const struct i386_cpu *c)
-{
-    const struct i386_state *st = c->st;
-    uint64_t mode = UINT64_C(0xffffffff) << 32 | MODE_PE | MODE_LONG | mode_of_model(c);
-
-    if (st->cpl == 3)
-        mode |= MODE_USER;
-    if (!(st->cr0 & CR0_NE))
-        mode |= MODE_FERR;
-    if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
-        mode |= MODE_ALIGN;
-    return mode;
-}
-
-uint64_t i386_block_mode(const struct i386_cpu *c)
-{
-    const struct i386_state *st = c->st;
-    uint64_t mode = (uint64_t)st->seg[SEG_CS].limit << 32;
-
-    if (i386_64bit(st))
-        return block_mode_64(c);
-    if (st->cr0 & CR0_PE)
-        mode |= MODE_PE;
-    if (st->eflags & EFLAGS_VM)
-        mode |= MODE_VM;
-    if (st->seg[SEG_CS].attr & SEG_ATTR_DB)
-        mode |= MODE_CODE32;
-    if (st->seg[SEG_SS].attr & SEG_ATTR_DB)
-        mode |= MODE_STACK32;
-    if (st->cpl == 3)
-        mode |= MODE_USER;
-    if (!(st->cr0 & CR0_NE))
-        mode |= MODE_FERR;
-    mode |= mode_of_model(c);
-    if (st->cpl == 3 && (st->cr0 & CR0_AM) && (st->eflags & EFLAGS_AC))
-        return mode | MODE_ALIGN; /* every segment is SEG_GENERAL */
-    for (unsigned n = SEG_ES; n <= SEG_GS; n++)
-        mode |= segment_mode(&st->seg[n], n);
-    return mode;
-}
-
-uint64_t i386_block_mode_moved(const struct i386_cpu *c, unsigned cpl)
-{
-    const uint64_t stays = UINT32_MAX & ~(MODE_CODE32 | MODE_STACK32 | MODE_USER | segment_mask(SEG_CS) | segment_mask(SEG_SS));
-    const struct i386_state *st = c->st;
-    uint64_t mode = c->block_mode;
-    bool user = cpl == 3;
-
-    if ((mode & MODE_ALIGN) || (user && (st->eflags & EFLAGS_AC) && (st->cr0 & CR0_AM)))
-        return i386_block_mode(c); /* segments' classes are in the one mode and not in the other */
-    if (mode & MODE_LONG)
-        return user ? mode | MODE_USER : mode & ~(uint64_t)MODE_USER;
-    mode &= stays;
-    mode |= (uint64_t)st->seg[SEG_CS].limit << 32 | (st->seg[SEG_CS].attr & SEG_ATTR_DB ? MODE_CODE32 : 0);
-    mode |= st->seg[SEG_SS].attr & SEG_ATTR_DB ? MODE_STACK32 : 0;
-    mode |= user ? MODE_USER : 0;
-    return mode | segment_mode(&st->seg[SEG_CS], SEG_CS) | segment_mode(&st->seg[SEG_SS], SEG_SS);
-}
-
-uint64_t i386_block_mode_loaded(const struct i386_cpu *c, unsigned seg)
-{
-    const struct i386_segment *sg = &c->st->seg[seg];
-    uint64_t mode = c->block_mode;
-
-    if (mode & MODE_LONG)
-        return mode;
-    if (seg == SEG_SS)
-        mode = sg->attr & SEG_ATTR_DB ? mode | MODE_STACK32 : mode & ~(uint64_t)MODE_STACK32;
-    if (mode & MODE_ALIGN)
-        return mode;
-    return (mode & ~segment_mask(seg)) | segment_mode(sg, seg);
 }

@@ -1,6 +1,6 @@
 /*
  * What the files of the lowering share: lower.c (one instruction, blocks, flow, the system),
- * lower_operands.c (operands), lower_integer.c (arithmetic), lower_bits.c (what came after long mode), lower_simd.c (MMX and SSE).
+ * lower_operands.c (operands), lower_stack.c (the stack), lower_integer.c (arithmetic), lower_bits.c (what came after long mode), lower_simd.c (MMX and SSE).
  */
 #ifndef HINDCAST_I386_LOWERING_H
 #define HINDCAST_I386_LOWERING_H
@@ -121,6 +121,20 @@ void operand_move(struct lower *l, unsigned size, unsigned d, unsigned a);
 unsigned operand_value(struct lower *l, unsigned n, unsigned temp);
 /* Move the value at `off` to operand n (a register, or memory without prior read). */
 void operand_write(struct lower *l, unsigned n, unsigned off);
+
+/* ---- lower_stack.c ---- */
+/* Does it say an address? In 64-bit mode it is RSP, and alignment is all that can be checked. */
+bool stack_is_flat(const struct lower *l);
+void stack_move(struct lower *l, int delta);
+/* Push `size` bytes at `off`; changes the stack pointer last. Uses S_T(3), S_T(4). */
+void stack_push(struct lower *l, unsigned size, unsigned off);
+/* Uses S_T(1), too. */
+void stack_push_imm(struct lower *l, unsigned size, uint64_t v);
+/* Load the top of the stack to `d` without popping. Uses S_T(3), S_T(4). */
+void stack_peek(struct lower *l, unsigned size, unsigned d);
+/* PUSH, POP, PUSHA, POPA, ENTER, LEAVE. */
+enum build_next lower_stack(struct lower *l);
+bool stack_wants_alone(const struct lower *l);
 
 /* ---- lower_integer.c: one instruction each ---- */
 enum build_next lower_alu(struct lower *l);

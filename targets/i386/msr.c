@@ -43,6 +43,7 @@ enum {
     READ_ONLY = 1, WRITE_ONLY = 2,
     PHYS = 4,      /* bits from MAXPHYADDR on are reserved */
     CANONICAL = 8, /* the value is to be a canonical address, where the model has long mode */
+    WORD = 16,     /* `state` is of 32 bits */
 };
 
 /* `where`: sets of generations. */
@@ -369,21 +370,6 @@ static bool write_efer(struct i386_cpu *c, uint32_t n, uint64_t value)
     return true;
 }
 
-static bool read_sysenter_cs(struct i386_cpu *c, uint32_t n, uint64_t *value)
-{
-    (void)n;
-    *value = c->st->sysenter_cs;
-    return true;
-}
-
-/* Bits 16-31 are not used, and the upper half is dropped. */
-static bool write_sysenter_cs(struct i386_cpu *c, uint32_t n, uint64_t value)
-{
-    (void)n;
-    c->st->sysenter_cs = (uint32_t)value;
-    return true;
-}
-
 /* On AMD's, where SYSENTER is not there in long mode, they have 32 bits. */
 static bool write_sysenter(struct i386_cpu *c, uint32_t n, uint64_t value)
 {
@@ -487,20 +473,6 @@ static bool write_hwcr(struct i386_cpu *c, uint32_t n, uint64_t value)
     return true;
 }
 
-static bool read_smm_base(struct i386_cpu *c, uint32_t n, uint64_t *value)
-{
-    (void)n;
-    *value = c->st->smbase;
-    return true;
-}
-
-static bool write_smm_base(struct i386_cpu *c, uint32_t n, uint64_t value)
-{
-    (void)n;
-    c->st->smbase = (uint32_t)value;
-    return true;
-}
-
 /* ---- the table ---- */
 
 #define ROW(number, how_many, apart, generations) \
@@ -554,8 +526,8 @@ static const struct msr msrs[] = {
     {"BBL_CR_BUSY", ROW(0x11b, 1, 1, P6), .columns = READ_ONLY},
     {"BBL_CR_CTL3", ROW(0x11e, 1, 1, P6), .state = HELD(BBL_CTL3), .writable = 0x7e1ff, .dropped = 0x2f01e00},
     {"MSR_BBL_CR_CTL3", ROW(0x11e, 1, 1, CORES), .state = HELD(BBL_CTL3), .value = 1, .writable = 0x100, .dropped = 0x800001}, /* the L2 is enabled */
-    {"IA32_SYSENTER_CS", ROW(0x174, 1, 1, ANY), .feature = FEATURE_SEP, .writable = ALL, .read = read_sysenter_cs,
-     .write = write_sysenter_cs},
+    {"IA32_SYSENTER_CS", ROW(0x174, 1, 1, ANY), .feature = FEATURE_SEP, .state = S_OFF(sysenter_cs), .writable = LOW,
+     .dropped = HIGH, .columns = WORD}, /* bits 16-31 are not used */
     {"IA32_SYSENTER_ESP", ROW(0x175, 1, 1, ANY), .feature = FEATURE_SEP, .state = S_OFF(sysenter_esp), .writable = ALL,
      .write = write_sysenter},
     {"IA32_SYSENTER_EIP", ROW(0x176, 1, 1, ANY), .feature = FEATURE_SEP, .state = S_OFF(sysenter_eip), .writable = ALL,
@@ -634,8 +606,8 @@ static const struct msr msrs[] = {
     {"MMIO_CONFIGURATION_BASE", ROW(0xc0010058u, 1, 1, G(AMD10)), .state = HELD(MMIO_BASE), .writable = ~(uint64_t)0xfffc2,
      .columns = PHYS},
     {"BIST", ROW(0xc0010060u, 1, 1, K8), .columns = READ_ONLY},
-    {"SMM_BASE", ROW(0xc0010111u, 1, 1, AMD), .writable = LOW, .dropped = HIGH, .allows = smm_allows, .read = read_smm_base,
-     .write = write_smm_base},
+    {"SMM_BASE", ROW(0xc0010111u, 1, 1, AMD), .state = S_OFF(smbase), .value = SMBASE_RESET, .writable = LOW, .dropped = HIGH,
+     .columns = WORD, .allows = smm_allows},
     {"SMM_ADDR", ROW(0xc0010112u, 1, 1, AMD), .state = HELD(SMM_ADDR), .writable = UINT64_C(0xfffffe0000),
      .dropped = ~UINT64_C(0xfffffe0000), .allows = smm_allows},
     {"SMM_MASK", ROW(0xc0010113u, 1, 1, AMD), .state = HELD(SMM_MASK), .writable = UINT64_C(0xfffffe773f),
@@ -667,9 +639,21 @@ static const struct msr *find(const struct i386_model *m, uint32_t n, unsigned *
     return NULL;
 }
 
-static uint64_t *place(struct i386_cpu *c, const struct msr *r, unsigned which)
+static uint64_t kept(const struct i386_cpu *c, const struct msr *r, unsigned which)
 {
-    return (uint64_t *)(void *)((unsigned char *)c->st + r->state) + which;
+    const void *at = (const unsigned char *)c->st + r->state;
+
+    return r->columns & WORD ? ((const uint32_t *)at)[which] : ((const uint64_t *)at)[which];
+}
+
+static void keep(struct i386_cpu *c, const struct msr *r, unsigned which, uint64_t value)
+{
+    void *at = (unsigned char *)c->st + r->state;
+
+    if (r->columns & WORD)
+        ((uint32_t *)at)[which] = (uint32_t)value;
+    else
+        ((uint64_t *)at)[which] = value;
 }
 
 void i386_reset_msrs(struct i386_cpu *c, size_t from)
@@ -681,7 +665,7 @@ void i386_reset_msrs(struct i386_cpu *c, size_t from)
         const struct msr *r = &msrs[i];
 
         for (unsigned k = 0; r->state && r->state >= from && (r->where & generation) && k < r->count; k++)
-            *place(c, r, k) = r->reset ? r->reset(c->model, k) : r->value;
+            keep(c, r, k, r->reset ? r->reset(c->model, k) : r->value);
     }
     if (from)
         return;
@@ -708,7 +692,7 @@ bool i386_read_msr(struct i386_cpu *c, uint32_t n, uint64_t *value)
         return false;
     if (r->read)
         return r->read(c, n, value);
-    *value = r->state ? *place(c, r, which) : r->value;
+    *value = r->state ? kept(c, r, which) : r->value;
     return true;
 }
 
@@ -722,7 +706,6 @@ static uint64_t reserved(const struct i386_cpu *c, const struct msr *r)
 bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
 {
     const struct msr *r;
-    uint64_t *at;
     unsigned which;
 
     if (i386_pmu_has_msr(c->model, n))
@@ -733,10 +716,8 @@ bool i386_write_msr(struct i386_cpu *c, uint32_t n, uint64_t value)
         return false;
     if (r->write)
         return r->write(c, n, value);
-    if (r->state) {
-        at = place(c, r, which);
-        *at = (value & ~r->dropped) | (*at & r->dropped);
-    }
+    if (r->state)
+        keep(c, r, which, (value & ~r->dropped) | (kept(c, r, which) & r->dropped));
     return true;
 }
 

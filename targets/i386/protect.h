@@ -358,6 +358,7 @@ void i386_wake(struct i386_cpu *c);
 void i386_shut_down(struct i386_cpu *c, uint32_t status);
 /* The pending SMI is taken, between instructions: a step. */
 void i386_enter_smm(struct i386_cpu *c);
+#define SMBASE_RESET 0x30000u /* SDM 3C 31.4 */
 
 /* ---- pmu.c ---- */
 

@@ -176,6 +176,14 @@ idtr:   .word 23
                     contains(c.ask("c"), "watch:")
                 equal(c.memory(0x9000, 4)[0], 3, "NMIs that it went on by")
             equal(s.errors.count("interrupts disabled"), 1, s.errors)
+            contains(s.errors, r"gets it on \(monitor system_reset\)")
+    # Where nobody can come, nobody is sent to the monitor.
+    p = subprocess.Popen([HINDCAST, "--run", "--listen", "none", "--serial", "none", guest], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        contains(p.stderr.readline(), DEAF + r".* gets it on \(hindcast waits for that; Ctrl-C ends it\)")
+    finally:
+        p.kill()
+        p.communicate()
 
 
 def claim_a_guest_that_waits_for_interrupts_is_not_called_deaf():

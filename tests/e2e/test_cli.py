@@ -239,6 +239,8 @@ def claim_options_without_effect_are_refused():
     refused(r"--run and --gdb stdio", "--run", "--gdb", "stdio", STORE)
     refused(r"every=1: 1000 instructions", "--record", "x", "--checkpoints-in-file", "every=1", STORE)
     for command in "info", "verify":
+        status, text = run(command)
+        equal((status, text), (1, "hindcast: %s: name a recording (made with --record FILE)\n" % command))
         status, text = run(command, "a", "b")
         equal(status, 1)
         contains(text, r"'b' is one too many: hindcast %s takes one recording" % command)
@@ -799,7 +801,7 @@ def claim_without_a_debugger_the_guests_end_is_the_exit_status():
             f.write(bytes(0xfff0) + b"\x2e\x0f\x01\x1e\x00\x00\x0f\x0b" + bytes(8))
         status, text = run(*alone, "--no-reboot", "--bios", rom)
         equal(status, 3, text)
-        contains(text, r"triple-faulted, .*, its CPU having no 64-bit mode \(--cpu qemu64 has one\), at position")
+        contains(text, r"triple-faulted by .* \(its CPU has no 64-bit mode; --cpu qemu64 has\) at position")
         lacks(run(*alone, "--no-reboot", "--bios", rom, "--cpu", "pentium4")[1], "64-bit")
 
 

@@ -196,7 +196,7 @@ static void emit(struct jit *j, const struct uop *u)
     j->address_known = false;
     place_expire(j, number(j), uop_infos[u->op].attributes & UOP_ENDS);
     if (emit_end(j, u) || emit_return(j, u) || emit_access(j, u) || emit_integer(j, u) || emit_muldiv(j, u) || emit_bits(j, u) ||
-        emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_masked(j, u) || emit_x87(j, u))
+        emit_flags(j, u) || emit_vector(j, u) || emit_simd(j, u) || emit_float(j, u) || emit_sse(j, u) || emit_masked(j, u) || emit_x87(j, u))
         return;
     if (u->op == UOP_CALL || u->op == UOP_X87 || u->op == UOP_VECTOR_MASKED)
         emit_call(j, u);

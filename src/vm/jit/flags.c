@@ -474,3 +474,63 @@ void flags_put(struct jit *j)
     x_rr(&j->code, 32, X_MOV_LOAD, operand_def(j, at_dst(j), 64), RAX);
     operand_def_const(j, at_op(j), 32, FLAGS_EXPLICIT);
 }
+
+/* ---- micro-ops of the flags by themselves ---- */
+
+static void emit_flags_change(struct jit *j, const struct uop *u)
+{
+    flags_get(j);
+    x_alu_imm(&j->code, 32, ALU_AND, RAX, (int32_t)(u->imm & FLAGS_ALL));
+    x_alu_imm(&j->code, 32, ALU_XOR, RAX, (int32_t)(u->aux & FLAGS_ALL));
+    flags_put(j);
+}
+
+static void emit_flags_take(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    const uint32_t taken = u->imm & FLAGS_ALL;
+
+    if (taken == FLAGS_ALL) {
+        operand_get(j, RAX, u->a, 32, j->home);
+        x_alu_imm(e, 32, ALU_AND, RAX, FLAGS_ALL);
+    } else {
+        flags_get(j);
+        operand_get(j, RDX, u->a, 32, j->home);
+        x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)taken);
+        x_alu_imm(e, 32, ALU_AND, RDX, (int32_t)taken);
+        x_alu(e, 32, ALU_OR, RAX, RDX);
+    }
+    flags_put(j);
+}
+
+static void emit_flags_get(struct jit *j, const struct uop *u)
+{
+    flags_get(j);
+    operand_put(j, u->d, 32, j->home, RAX);
+}
+
+static void emit_equal(struct jit *j, const struct uop *u)
+{
+    struct code *e = &j->code;
+    unsigned a = operand_use(j, u->a, 64, 64), b = operand_use(j, u->b, 64, 64);
+
+    flags_get(j);
+    x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)FLAG_Z);
+    x_alu(e, 64, ALU_CMP, a, b);
+    x_setcc(e, CC_E, RDX);
+    x_rr(e, 32, X_MOVZX8, RDX, RDX);
+    x_shift_imm(e, 32, SHIFT_SHL, RDX, 6);
+    x_alu(e, 32, ALU_OR, RAX, RDX);
+    flags_put(j);
+}
+
+bool emit_flags(struct jit *j, const struct uop *u)
+{
+    switch ((enum uop_code)u->op) {
+    case UOP_FLAGS_CHANGE: emit_flags_change(j, u); return true;
+    case UOP_FLAGS_TAKE: emit_flags_take(j, u); return true;
+    case UOP_FLAGS_GET: emit_flags_get(j, u); return true;
+    case UOP_EQUAL64_F: emit_equal(j, u); return true;
+    default: return false;
+    }
+}

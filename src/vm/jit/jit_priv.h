@@ -467,6 +467,7 @@ void access_probe(struct jit *j, struct slow *s, unsigned bytes, bool write, boo
 bool emit_integer(struct jit *j, const struct uop *u);
 bool emit_muldiv(struct jit *j, const struct uop *u);
 bool emit_bits(struct jit *j, const struct uop *u);
+bool emit_flags(struct jit *j, const struct uop *u);
 bool emit_vector(struct jit *j, const struct uop *u);
 bool emit_float(struct jit *j, const struct uop *u);
 bool emit_sse(struct jit *j, const struct uop *u);

@@ -1,7 +1,7 @@
 /*
  * Integer micro-ops of the less frequent kind in x86-64 code: products and dividends
  * of twice the width, double shifts, single bits, rotations that change only some
- * flags, and the flags by themselves. As in integer.c: all sources are used before a result is defined.
+ * flags. As in integer.c: all sources are used before a result is defined.
  */
 #include "vm/jit/jit_priv.h"
 
@@ -46,18 +46,27 @@ static void emit_wide_product(struct jit *j, const struct uop *u, struct form f,
         flags_note_operand_shared(j, high);
 }
 
+/* eax = the product of a and b, bytes or words */
+static void narrow_product(struct jit *j, const struct uop *u, unsigned bits, bool sign)
+{
+    const uint32_t extend = bits == 8 ? X_MOVSX8 : X_MOVSX16;
+    struct code *e = &j->code;
+
+    operand_get(j, RAX, u->a, bits, j->home);
+    operand_get(j, RCX, u->b, bits, j->home);
+    if (sign) {
+        x_rr(e, 32, extend, RAX, RAX);
+        x_rr(e, 32, extend, RCX, RCX);
+    }
+    x_rr(e, 32, X_IMUL, RAX, RCX);
+}
+
 /* 16 x 16 bits; `high`: the upper half goes to the operand at imm. */
 static void emit_product_16(struct jit *j, const struct uop *u, bool sign, bool high)
 {
     struct code *e = &j->code;
 
-    operand_get(j, RAX, u->a, 16, j->home);
-    operand_get(j, RCX, u->b, 16, j->home);
-    if (sign) {
-        x_rr(e, 32, X_MOVSX16, RAX, RAX);
-        x_rr(e, 32, X_MOVSX16, RCX, RCX);
-    }
-    x_rr(e, 32, X_IMUL, RAX, RCX);
+    narrow_product(j, u, 16, sign);
     x_mov(e, 32, RDX, RAX);
     x_shift_imm(e, 32, SHIFT_SHR, RDX, 16);
     if (sign) {
@@ -80,13 +89,7 @@ static void emit_product_8(struct jit *j, const struct uop *u, bool sign)
 {
     struct code *e = &j->code;
 
-    operand_get(j, RAX, u->a, 8, j->home);
-    operand_get(j, RCX, u->b, 8, j->home);
-    if (sign) {
-        x_rr(e, 32, X_MOVSX8, RAX, RAX);
-        x_rr(e, 32, X_MOVSX8, RCX, RCX);
-    }
-    x_rr(e, 32, X_IMUL, RAX, RCX);
+    narrow_product(j, u, 8, sign);
     x_rr(e, 32, sign ? X_MOVSX8 : X_MOVZX8, RCX, RAX);
     x_alu(e, 32, ALU_CMP, RCX, RAX);
     x_setcc(e, CC_NE, RCX);
@@ -386,55 +389,6 @@ static void emit_rotate(struct jit *j, const struct uop *u, bool flags)
 }
 _Static_assert(ROTATE_RIGHT == (int)SHIFT_ROR && ROTATE_LEFT_CARRY == 2 && ROTATE_RIGHT_CARRY == 3 && FLAG_C == 1, "as they are emitted here");
 
-/* ---- flags ---- */
-
-static void emit_flags_change(struct jit *j, const struct uop *u)
-{
-    flags_get(j);
-    x_alu_imm(&j->code, 32, ALU_AND, RAX, (int32_t)(u->imm & FLAGS_ALL));
-    x_alu_imm(&j->code, 32, ALU_XOR, RAX, (int32_t)(u->aux & FLAGS_ALL));
-    flags_put(j);
-}
-
-static void emit_flags_take(struct jit *j, const struct uop *u)
-{
-    struct code *e = &j->code;
-    const uint32_t taken = u->imm & FLAGS_ALL;
-
-    if (taken == FLAGS_ALL) {
-        operand_get(j, RAX, u->a, 32, j->home);
-        x_alu_imm(e, 32, ALU_AND, RAX, FLAGS_ALL);
-    } else {
-        flags_get(j);
-        operand_get(j, RDX, u->a, 32, j->home);
-        x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)taken);
-        x_alu_imm(e, 32, ALU_AND, RDX, (int32_t)taken);
-        x_alu(e, 32, ALU_OR, RAX, RDX);
-    }
-    flags_put(j);
-}
-
-static void emit_flags_get(struct jit *j, const struct uop *u)
-{
-    flags_get(j);
-    operand_put(j, u->d, 32, j->home, RAX);
-}
-
-static void emit_equal(struct jit *j, const struct uop *u)
-{
-    struct code *e = &j->code;
-    unsigned a = operand_use(j, u->a, 64, 64), b = operand_use(j, u->b, 64, 64);
-
-    flags_get(j);
-    x_alu_imm(e, 32, ALU_AND, RAX, ~(int32_t)FLAG_Z);
-    x_alu(e, 64, ALU_CMP, a, b);
-    x_setcc(e, CC_E, RDX);
-    x_rr(e, 32, X_MOVZX8, RDX, RDX);
-    x_shift_imm(e, 32, SHIFT_SHL, RDX, 6);
-    x_alu(e, 32, ALU_OR, RAX, RDX);
-    flags_put(j);
-}
-
 static void emit_pick(struct jit *j, const struct uop *u, struct form f)
 {
     struct code *e = &j->code;
@@ -498,10 +452,6 @@ bool emit_muldiv(struct jit *j, const struct uop *u)
     case UOP_IDIVW16: emit_divide_narrow(j, u, 16, true); return true;
     case UOP_ROTATE: emit_rotate(j, u, false); return true;
     case UOP_ROTATE_F: emit_rotate(j, u, true); return true;
-    case UOP_FLAGS_CHANGE: emit_flags_change(j, u); return true;
-    case UOP_FLAGS_TAKE: emit_flags_take(j, u); return true;
-    case UOP_FLAGS_GET: emit_flags_get(j, u); return true;
-    case UOP_EQUAL64_F: emit_equal(j, u); return true;
     case UOP_IMUL16_F: emit_product_16(j, u, true, false); return true;
     case UOP_BT32_F: emit_bit_test(j, u, 32, false); return true;
     case UOP_BT32I_F: emit_bit_test(j, u, 32, true); return true;
