@@ -13,10 +13,12 @@
  *   operand size; p  far pointer; a  two operands; q, o  8, 16 bytes; y  4 bytes, or 8 with
  *   REX.W; r  as wide as registers are in the mode; n  no datum
  *
- * An empty row is an undefined opcode. Deliberately undefined here:
+ * An empty row is an undefined opcode. What is undefined is as long as its opcode says all the same (ModRM, displacement,
+ * immediate): all of that is fetched first, and counted. NONE is such an opcode that has operands. Deliberately undefined here:
  *   0F 04, 0A, 0C, 0E, 0F 3DNow! (AMD), LOADALL (286/386)
  *   0F 24-27              MOV to and from test registers (removed with the Pentium)
  *   0F 36, 37, A6, A7     SMX, Cyrix
+ *   0F 78, 79             VMREAD, VMWRITE
  *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
  * D8-DF and the MMX, SSE and AVX part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
  * lowering and the helpers that execute them know which of them exist.
@@ -97,6 +99,7 @@ enum group { GRP_1, GRP_1A, GRP_2, GRP_3B, GRP_3V, GRP_4, GRP_5, GRP_6, GRP_7, G
 #define FROW1(f, o, a)      {.op = INSN_##o, .flags = (f), .arg = {a}}
 #define FROW2(f, o, a, b)   {.op = INSN_##o, .flags = (f), .arg = {a, b}}
 #define FROW3(f, o, a, b, c) {.op = INSN_##o, .flags = (f), .arg = {a, b, c}}
+#define NONE1(f, a)         {.op = INSN_UD, .flags = (f), .arg = {a}}
 #define GROUP(g, ...)       {.op = INSN_GROUP, .group = GRP_##g, .arg = {__VA_ARGS__}}
 
 #define ALU_ROWS(base, o) \
@@ -179,7 +182,7 @@ static const struct row two_byte[256] = {
     [0x50 ... 0x5f] = P6ROW1(SIMD, FX),
     [0x60 ... 0x6f] = P6ROW1(SIMD, FX),
     [0x70 ... 0x73] = P6ROW2(SIMD, FX, Ib), [0x74 ... 0x76] = P6ROW1(SIMD, FX),
-    [0x77] = P6ROW0(SIMD), [0x7c ... 0x7f] = P6ROW1(SIMD, FX),
+    [0x77] = P6ROW0(SIMD), [0x78 ... 0x79] = NONE1(LM, FX), [0x7c ... 0x7f] = P6ROW1(SIMD, FX),
     [0x80 ... 0x8f] = FROW1(F64, JCC, Jz),
     [0x90 ... 0x9f] = ROW1(SETCC, Eb),
     [0xa0] = FROW1(D64, PUSH_SREG, FS), [0xa1] = FROW1(D64, POP_SREG, FS), [0xa2] = ROW0(CPUID), [0xa3] = ROW2(BT, Ev, Gv),
@@ -191,6 +194,7 @@ static const struct row two_byte[256] = {
     [0xb2] = ROW3(LOAD_FAR, Gv, Mp, SS), [0xb3] = LROW2(BTR, Ev, Gv),
     [0xb4] = ROW3(LOAD_FAR, Gv, Mp, FS), [0xb5] = ROW3(LOAD_FAR, Gv, Mp, GS),
     [0xb6] = ROW2(MOVZX, Gv, Eb), [0xb7] = ROW2(MOVZX, Gv, Ew),
+    [0xb8] = NONE1(LM, FX), /* with F3: POPCNT */ [0xb9] = NONE1(P6, FX), /* UD1 */
     [0xba] = GROUP(8, Ev, Ib), [0xbb] = LROW2(BTC, Ev, Gv),
     [0xbc] = ROW2(BSF, Gv, Ev), [0xbd] = ROW2(BSR, Gv, Ev),
     [0xbe] = ROW2(MOVSX, Gv, Eb), [0xbf] = ROW2(MOVSX, Gv, Ew),
@@ -200,7 +204,7 @@ static const struct row two_byte[256] = {
     [0xc8 ... 0xcf] = ROW1(BSWAP, Zy),
     [0xd0 ... 0xdf] = P6ROW1(SIMD, FX),
     [0xe0 ... 0xef] = P6ROW1(SIMD, FX),
-    [0xf0 ... 0xfe] = P6ROW1(SIMD, FX), /* FF: UD0 */
+    [0xf0 ... 0xfe] = P6ROW1(SIMD, FX), [0xff] = NONE1(LM, FX), /* UD0 */
 };
 
 /* Rows by ModRM.reg; operands given here take the place of the opcode's. */
@@ -232,7 +236,8 @@ static const struct row groups[GROUP_COUNT][8] = {
 };
 
 /* Instructions that all of ModRM, or a prefix, tells from others of their opcode. */
-static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
+static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), movsxd_word = FROW2(ONLY64, MOVSXD, Gv, Ew), /* of AMD's: Ed */
+    xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
     cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
     fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr), rdrand = FROW1(LM, RDRAND, Ev),
     rdseed = FROW1(LM, RDSEED, Ev), clflushopt = FROW1(LM, CLFLUSHOPT, M);
@@ -589,13 +594,14 @@ static bool is_vex(const struct cursor *c, uint8_t byte)
     return (c->mode & DECODE_CODE64) || (c->at < c->avail && c->bytes[c->at] >= 0xc0);
 }
 
-/* The rest of a VEX prefix, and the opcode. False: there is no such prefix here. */
+/* The rest of a VEX prefix, and the opcode. False: there is no such prefix here (i->vex is 0), or none that may be. */
 static bool vex(struct cursor *c, struct insn *i, uint8_t first)
 {
     static const uint8_t simd_prefix[4] = {0, INSN_OPSIZE, INSN_REP, INSN_REPNE};
     uint8_t p = (uint8_t)fetch(c, 1), bits = p & 0x80 ? 0 : REX_R;
+    bool alone = !(i->flags & (INSN_LOCK | INSN_REP | INSN_REPNE | INSN_OPSIZE));
 
-    if (!(c->mode & DECODE_VEX) || (i->flags & (INSN_LOCK | INSN_REP | INSN_REPNE | INSN_OPSIZE | INSN_REX)))
+    if (!(c->mode & DECODE_VEX) || (i->flags & INSN_REX))
         return false;
     i->map = 1;
     if (first == 0xc4) {
@@ -610,10 +616,11 @@ static bool vex(struct cursor *c, struct insn *i, uint8_t first)
     if (!(c->mode & DECODE_CODE64))
         i->vvvv &= 7;
     i->vex = 1 + (p >> 2 & 1);
+    i->osize = 4; /* whatever the mode */
     i->flags |= simd_prefix[p & 3];
     rex(i, bits);
     i->opcode = (uint8_t)fetch(c, 1);
-    return i->map >= 1 && i->map <= 3;
+    return alone && i->map >= 1 && i->map <= 3;
 }
 
 /* The opcode, from its first byte. False: there is none. */
@@ -700,7 +707,7 @@ static const struct row *find_opcode(const struct cursor *c, const struct insn *
         return &two_byte[i->opcode];
     if (c->mode & DECODE_CODE64) {
         if (i->opcode == 0x63)
-            return &movsxd;
+            return i->osize == 2 && !(i->rex & REX_W) ? &movsxd_word : &movsxd;
         if (i->opcode == 0x90 && (i->rex & REX_B))
             return &xchg_r8;
     }
@@ -741,6 +748,20 @@ static const struct row *refine(const struct cursor *c, const struct insn *i, co
     return r;
 }
 
+static bool moves_control(const struct row *r)
+{
+    return r->op == INSN_MOV_FROM_CR || r->op == INSN_MOV_TO_CR || r->op == INSN_MOV_FROM_DR || r->op == INSN_MOV_TO_DR;
+}
+
+/* ModRM, and SIB and displacement behind it. */
+static void fetch_modrm(struct cursor *c, struct insn *i, const struct row *r)
+{
+    i->modrm = (uint8_t)fetch(c, 1);
+    i->flags |= INSN_MODRM;
+    if (!moves_control(r)) /* for these mod is ignored */
+        modrm_memory(c, i);
+}
+
 /* What opcode bytes and ModRM name; NULL: nothing. */
 static const struct row *find_row(struct cursor *c, struct insn *i, const struct row **opcode_row)
 {
@@ -751,12 +772,7 @@ static const struct row *find_row(struct cursor *c, struct insn *i, const struct
         return NULL;
     if (!row_uses_modrm(r))
         return r;
-    i->modrm = (uint8_t)fetch(c, 1);
-    i->flags |= INSN_MODRM;
-    if (r->op == INSN_MOV_FROM_CR || r->op == INSN_MOV_TO_CR || r->op == INSN_MOV_FROM_DR ||
-        r->op == INSN_MOV_TO_DR)
-        return r; /* mod is ignored */
-    modrm_memory(c, i);
+    fetch_modrm(c, i, r);
     r = refine(c, i, r);
     if (r->op != INSN_GROUP)
         return r;
@@ -782,6 +798,26 @@ static void operand_size(struct insn *i, const struct row *r)
         i->osize = 8;
 }
 
+/* The rest of an encoding that does not exist: what its opcode, by itself, has behind it. */
+static void pass_over(struct cursor *c, struct insn *i)
+{
+    static const struct row *const by_map[] = {one_byte, two_byte};
+    const struct row *r = i->map < 2 ? &by_map[i->map][i->opcode] : i->map == 3 ? &simd_imm8 : &simd;
+    struct operand o;
+
+    if ((i->vex && !i->map) || i->map > 3)
+        r = &simd; /* maps that do not exist: ModRM */
+    if (!exists(r, c->mode))
+        return;
+    if (row_uses_modrm(r) && !(i->flags & INSN_MODRM))
+        fetch_modrm(c, i, r);
+    if (c->mode & DECODE_CODE64)
+        operand_size(i, r);
+    for (unsigned n = 0; n < ARRAY_LEN(r->arg); n++)
+        if (r->arg[n] >> 8 == K_I || r->arg[n] >> 8 == K_J)
+            operand(c, i, r->arg[n], &o);
+}
+
 enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mode, struct insn *i)
 {
     struct cursor c = {bytes, 0, avail, mode, false};
@@ -794,11 +830,16 @@ enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mo
     i->asize = mode & DECODE_CODE64 ? 8 : i->osize;
     i->base = i->index = INSN_NO_REG;
     i->seg = SEG_DS;
-    if (!opcode(&c, i, prefixes(&c, i, &override)))
+    if (!opcode(&c, i, prefixes(&c, i, &override))) {
+        if (i->vex)
+            pass_over(&c, i);
         return verdict(&c, i, DECODE_UD);
+    }
     r = find_row(&c, i, &opcode_row);
-    if (!r || !exists(opcode_row, mode) || !exists(r, mode))
+    if (!r || !exists(opcode_row, mode) || !exists(r, mode)) {
+        pass_over(&c, i);
         return verdict(&c, i, DECODE_UD);
+    }
     i->op = r->op;
     if (mode & DECODE_CODE64)
         operand_size(i, r);

@@ -116,7 +116,7 @@ struct insn {
 
 enum decode_result {
     DECODE_OK,
-    DECODE_UD,    /* no such instruction: #UD; insn.len is how far decoding went */
+    DECODE_UD,    /* no such instruction: #UD; insn.len is what its opcode has, as far as that is known */
     DECODE_SHORT, /* more than `avail` bytes are needed */
     DECODE_LONG,  /* more than 15 bytes: #GP(0) */
 };

@@ -779,9 +779,12 @@ static enum build_next lower_system_read(struct lower *l, i386_helper *fn)
     return BUILD_MORE;
 }
 
-/* A helper that takes a 16-bit value. LLDT LTR LMSW VERR VERW. */
+/* A helper that takes a 16-bit value. LLDT LTR LMSW VERR VERW: the first three are privileged, and that is asked before the
+ * operand is read. */
 static enum build_next lower_system_write(struct lower *l, i386_helper *fn)
 {
+    if (is_mem(l, 0) && fn != i386_op_verr && fn != i386_op_verw)
+        build_call(l->b, fn, 3, S_OFF(cpl), 0)->op = UOP_CHECK32;
     call(l, fn, 0, operand_value(l, 0, S_T(1)), 0);
     return end_exit(l);
 }

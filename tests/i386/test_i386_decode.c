@@ -133,6 +133,21 @@ END_TEST
 
 #define CODE64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX)
 
+START_TEST(movsxd_of_a_word_reads_a_word)
+{
+    static const struct { const char *hex; unsigned to, from; } codes[] = {
+        {"63 00", 4, 4}, {"48 63 00", 8, 4}, {"66 63 00", 2, 2}, {"66 48 63 00", 8, 4}, {"48 66 63 00", 2, 2},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(codes); n++) {
+        ck_assert_int_eq(decode(CODE64, codes[n].hex), DECODE_OK);
+        ck_assert_int_eq(decoded.op, INSN_MOVSXD);
+        ck_assert_uint_eq(decoded.arg[0].size, codes[n].to);
+        ck_assert_uint_eq(decoded.arg[1].size, codes[n].from);
+    }
+}
+END_TEST
+
 START_TEST(vex_prefixes_name_map_prefix_and_registers)
 {
     ASSERT_INSN(CODE64, "c5 ed fe d3", SIMD, 4); /* vpaddd ymm2, ymm2, ymm3 */
@@ -212,6 +227,35 @@ START_TEST(missing_bytes_are_asked_for)
     ck_assert_int_eq(decode(CODE32, "66 66 66 66 66 66 66 66 66 66 66 66 66 66"), DECODE_SHORT);
     /* even if it will be undefined: fetching comes first */
     ck_assert_int_eq(decode(CODE32, "8d"), DECODE_SHORT);
+}
+END_TEST
+
+/* All bytes of what is undefined are fetched, and counted: its opcode says how many there are. */
+START_TEST(what_is_undefined_is_as_long_as_its_opcode_says)
+{
+    static const struct { unsigned mode; const char *hex; unsigned len; } codes[] = {
+        {CODE32, "c6 c8 00", 3}, {CODE32, "c7 c8 00 00 00 00", 6}, {CODE32, "66 c7 c8 00 00", 5}, {CODE16, "c7 c8 00 00", 4},
+        {CODE64, "66 48 c7 c8 00 00 00 00", 8},                                                 /* REX.W before 66 */
+        {CODE32, "c7 8c 00 00 00 00 00 00 00 00 00", 11}, {CODE32, "0f ba c0 00", 4},           /* groups 11 and 8 */
+        {CODE32, "0f b9 c0", 3}, {CODE64, "0f b9 05 00 00 00 00", 7}, {CODE64, "0f ff 40 00", 4}, /* UD1, UD0 */
+        {CODE64, "0f 0b", 2}, {CODE64, "0f 04", 2}, {CODE64, "0f 78 c0", 3}, {CODE64, "0f b8 00", 3},
+        {CODE64, "0f 38 80 84 00 00 00 00 00", 9}, {CODE64, "0f 38 f2 c0", 4}, {CODE64, "f3 0f 38 f0 00", 5}, {CODE64, "f0 0f 3a ff c0 00", 6},
+        {CODE64, "f0 0f 38 00 00", 5},
+        {CODE64, "c5 f8 05", 3}, {CODE64, "c5 f0 a2", 3}, {CODE64, "c5 f8 a4 c0 00", 5}, {CODE64, "c5 f8 80 00 00 00 00", 7},
+        {CODE64, "c5 f8 20 84", 4}, {CODE64, "c4 e2 70 ff c0", 5}, {CODE64, "c4 e3 74 f0 40 00 00", 7}, {CODE64, "c4 e4 70 fe 40 00", 6},
+        {CODE64, "66 c5 f1 fe 40 00", 6}, {CODE64, "f0 c4 e3 71 0f c0 00", 7},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(codes); n++) {
+        char shorter[64];
+
+        ck_assert_msg(decode(codes[n].mode, codes[n].hex) == DECODE_UD, "%s", codes[n].hex);
+        ck_assert_msg(decoded.len == codes[n].len, "%s: %u", codes[n].hex, decoded.len);
+        snprintf(shorter, sizeof shorter, "%.*s", (int)strlen(codes[n].hex) - 3, codes[n].hex);
+        ck_assert_msg(decode(codes[n].mode, shorter) == DECODE_SHORT, "%s", shorter);
+    }
+    ck_assert_int_eq(decode(CODE64, "f3 f3 f3 f3 f3 f3 f3 f3 f3 f3 f3 0f 38 f0 c0 00"), DECODE_UD);
+    ck_assert_int_eq(decode(CODE64, "f3 f3 f3 f3 f3 f3 f3 f3 f3 f3 f3 f3 0f 38 f0 c0"), DECODE_LONG);
 }
 END_TEST
 
@@ -350,11 +394,13 @@ Suite *test_suite(void)
     tcase_add_test(t, the_last_of_several_prefixes_counts);
     tcase_add_test(t, lock_is_undefined_unless_memory_is_modified);
     tcase_add_test(t, forms_that_do_not_exist_are_undefined);
+    tcase_add_test(t, movsxd_of_a_word_reads_a_word);
     tcase_add_test(t, vex_prefixes_name_map_prefix_and_registers);
     tcase_add_test(t, vex_prefixes_that_are_none);
     tcase_add_test(t, a_486_lacks_what_came_later);
     tcase_add_test(t, more_than_fifteen_bytes_are_too_long);
     tcase_add_test(t, missing_bytes_are_asked_for);
+    tcase_add_test(t, what_is_undefined_is_as_long_as_its_opcode_says);
     tcase_add_test(t, the_tables_agree_with_the_manuals_maps);
     tcase_add_loop_test(t, lengths_agree_with_objdump, 0, 2);
     suite_add_tcase(s, t);

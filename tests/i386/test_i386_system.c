@@ -75,6 +75,26 @@ START_TEST(privileged_instructions_fault_at_user_level)
 }
 END_TEST
 
+/* Whether they may be used is asked before the operand is looked at. */
+START_TEST(privilege_is_asked_before_the_operand_is_read)
+{
+    static const uint8_t codes[][4] = {{0x0f, 0x00, 0x55, 0}, {0x0f, 0x00, 0x5d, 0}, {0x0f, 0x01, 0x75, 0}}; /* lldt, ltr, lmsw [ebp] */
+
+    for (unsigned n = 0; n < ARRAY_LEN(codes); n++)
+        for (unsigned cpl = 0; cpl <= 3; cpl += 3) {
+            kernel_mode(b);
+            if (cpl)
+                user_mode(b);
+            s->seg[SEG_SS].limit = 0xffff;
+            s->gpr[EBP] = 0x10000;
+            refresh(b);
+            poke(b, b->at, codes[n], 4);
+            steps(b, 1);
+            EXPECT_VECTOR(b, cpl ? EXC_GP : EXC_SS);
+        }
+}
+END_TEST
+
 START_TEST(the_io_map_admits_ports)
 {
     user_mode(b);
@@ -407,6 +427,7 @@ Suite *test_suite(void)
     ADD(control_registers_refuse_impossible_values);
     ADD(control_registers_are_read_as_they_are);
     ADD(privileged_instructions_fault_at_user_level);
+    ADD(privilege_is_asked_before_the_operand_is_read);
     ADD(the_io_map_admits_ports);
     ADD(unknown_msrs_are_gp_and_known_ones_hold_values);
     ADD(the_tsc_counts_virtual_nanoseconds_from_reset);
