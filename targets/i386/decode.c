@@ -236,7 +236,7 @@ static const struct row groups[GROUP_COUNT][8] = {
 };
 
 /* Instructions that all of ModRM, or a prefix, tells from others of their opcode. */
-static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), movsxd_word = FROW2(ONLY64, MOVSXD, Gv, Ew), /* of AMD's: Ed */
+static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), movsxd_word = FROW2(ONLY64, MOVSXD, Gv, Ew),
     xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
     cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
     fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr), rdrand = FROW1(LM, RDRAND, Ev),
@@ -707,7 +707,7 @@ static const struct row *find_opcode(const struct cursor *c, const struct insn *
         return &two_byte[i->opcode];
     if (c->mode & DECODE_CODE64) {
         if (i->opcode == 0x63)
-            return i->osize == 2 && !(i->rex & REX_W) ? &movsxd_word : &movsxd;
+            return i->osize == 2 && !(i->rex & REX_W) && !(c->mode & DECODE_AMD) ? &movsxd_word : &movsxd;
         if (i->opcode == 0x90 && (i->rex & REX_B))
             return &xchg_r8;
     }
@@ -802,11 +802,14 @@ static void operand_size(struct insn *i, const struct row *r)
 static void pass_over(struct cursor *c, struct insn *i)
 {
     static const struct row *const by_map[] = {one_byte, two_byte};
+    static const struct row bare = {.op = INSN_UD}, three_d_now = {.op = INSN_UD, .arg = {FX, Ib}};
     const struct row *r = i->map < 2 ? &by_map[i->map][i->opcode] : i->map == 3 ? &simd_imm8 : &simd;
     struct operand o;
 
     if ((i->vex && !i->map) || i->map > 3)
         r = &simd; /* maps that do not exist: ModRM */
+    if ((c->mode & DECODE_AMD) && i->map == 1)
+        r = i->opcode == 0x0f ? &three_d_now : i->opcode == 0xb9 || i->opcode == 0xff ? &bare : r;
     if (!exists(r, c->mode))
         return;
     if (row_uses_modrm(r) && !(i->flags & INSN_MODRM))

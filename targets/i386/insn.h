@@ -113,6 +113,7 @@ struct insn {
 #define DECODE_CODE64 4u /* 64-bit mode */
 #define DECODE_LM     8u /* instructions that came with or after long mode exist (which of them, the lowering knows) */
 #define DECODE_VEX    16u /* C4 and C5 begin VEX prefixes where they cannot be LES and LDS: not in real and virtual-8086 mode */
+#define DECODE_AMD    32u /* manners of AMD's processors: MOVSXD, lengths of UD0, UD1 and 3DNow! (their APM 3; gas, AMD64 ISA) */
 
 enum decode_result {
     DECODE_OK,

@@ -250,13 +250,13 @@ static bool not_offered(const struct encoding *e)
            (e->opcode & 0xfc) == 0x30; /* GFNI, masks */
 }
 
-/* What is undefined here and has more bytes, or fewer, on AMD's: 3DNow!, EXTRQ and INSERTQ, XOP; some that are no more in 64-bit mode;
- * UD0 and UD1 without ModRM. And what `makers_differ` has without VEX. */
+/* What is undefined here and has more bytes, or fewer, on AMD's: EXTRQ and INSERTQ, XOP; some that are no more in 64-bit mode. And what
+ * `makers_differ` has without VEX. */
 static bool longer_there(const struct encoding *e)
 {
     if (e->map == 0)
         return e->opcode == 0x8f || (e->mode == USER_64 && (e->opcode == 0x82 || e->opcode == 0xd4 || e->opcode == 0xd5));
-    return e->map == 1 && (e->opcode == 0x0f || e->opcode == 0x78 || e->opcode == 0xb9 || e->opcode == 0xff);
+    return e->map == 1 && e->opcode == 0x78;
 }
 
 /* Of a set that the model is to have, and does not show yet. */
@@ -297,7 +297,7 @@ static void compare_lengths(const struct encoding *e, unsigned len)
 static void compare(struct user_guest *g, const struct encoding *e)
 {
     static const uint8_t sizes[] = {[USER_64] = DECODE_CODE64, [USER_32] = DECODE_CODE32, [USER_16] = 0};
-    unsigned mode = DECODE_P6 | DECODE_LM | DECODE_VEX | sizes[e->mode];
+    unsigned mode = DECODE_P6 | DECODE_LM | DECODE_VEX | DECODE_AMD | sizes[e->mode]; /* the model is AMD's, too */
     bool exists, exists_there, too_long;
     struct insn i;
 

@@ -133,7 +133,7 @@ END_TEST
 
 #define CODE64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX)
 
-START_TEST(movsxd_of_a_word_reads_a_word)
+START_TEST(movsxd_of_a_word_reads_a_word_but_on_amd)
 {
     static const struct { const char *hex; unsigned to, from; } codes[] = {
         {"63 00", 4, 4}, {"48 63 00", 8, 4}, {"66 63 00", 2, 2}, {"66 48 63 00", 8, 4}, {"48 66 63 00", 2, 2},
@@ -144,6 +144,9 @@ START_TEST(movsxd_of_a_word_reads_a_word)
         ck_assert_int_eq(decoded.op, INSN_MOVSXD);
         ck_assert_uint_eq(decoded.arg[0].size, codes[n].to);
         ck_assert_uint_eq(decoded.arg[1].size, codes[n].from);
+        ck_assert_int_eq(decode(CODE64 | DECODE_AMD, codes[n].hex), DECODE_OK);
+        ck_assert_uint_eq(decoded.arg[0].size, codes[n].to);
+        ck_assert_uint_eq(decoded.arg[1].size, 4);
     }
 }
 END_TEST
@@ -243,6 +246,7 @@ START_TEST(what_is_undefined_is_as_long_as_its_opcode_says)
         {CODE64, "f0 0f 38 00 00", 5},
         {CODE64, "c5 f8 05", 3}, {CODE64, "c5 f0 a2", 3}, {CODE64, "c5 f8 a4 c0 00", 5}, {CODE64, "c5 f8 80 00 00 00 00", 7},
         {CODE64, "c5 f8 20 84", 4}, {CODE64, "c4 e2 70 ff c0", 5}, {CODE64, "c4 e3 74 f0 40 00 00", 7}, {CODE64, "c4 e4 70 fe 40 00", 6},
+        {CODE64 | DECODE_AMD, "0f b9", 2}, {CODE64 | DECODE_AMD, "0f ff", 2}, {CODE64 | DECODE_AMD, "0f 0f 40 00 9e", 5},
         {CODE64, "66 c5 f1 fe 40 00", 6}, {CODE64, "f0 c4 e3 71 0f c0 00", 7},
     };
 
@@ -394,7 +398,7 @@ Suite *test_suite(void)
     tcase_add_test(t, the_last_of_several_prefixes_counts);
     tcase_add_test(t, lock_is_undefined_unless_memory_is_modified);
     tcase_add_test(t, forms_that_do_not_exist_are_undefined);
-    tcase_add_test(t, movsxd_of_a_word_reads_a_word);
+    tcase_add_test(t, movsxd_of_a_word_reads_a_word_but_on_amd);
     tcase_add_test(t, vex_prefixes_name_map_prefix_and_registers);
     tcase_add_test(t, vex_prefixes_that_are_none);
     tcase_add_test(t, a_486_lacks_what_came_later);

@@ -2,7 +2,8 @@
  * Claims about instructions that a model has or lacks, as its CPUID says.
  */
 #include "i386/protect.h"
-#include "i386_bench.h"
+#include "i386/fpu.h"
+#include "i386_bench64.h"
 #include "tests/check_main.h"
 #include "tests/whole/with_jit.h"
 
@@ -325,6 +326,61 @@ START_TEST(flags_bring_instructions_and_take_them_away)
 }
 END_TEST
 
+/* In 64-bit mode. */
+static bool is_undefined(const char *words, const char *bytes, unsigned len)
+{
+    struct bench *long_bench = bench64_new(words);
+    struct i386_state *st = long_bench->s;
+    bool undefined;
+
+    st->xcr0 = i386_xcr0_mask(&long_bench->model);
+    st->cr4 |= CR4_OSFXSR | CR4_FSGSBASE | CR4_PKE | (st->xcr0 ? CR4_OSXSAVE : 0);
+    st->gpr[EBX] = DATA;
+    refresh(long_bench);
+    poke(long_bench, KCODE, bytes, len);
+    steps(long_bench, 1);
+    undefined = st->rip == handler(EXC_UD);
+    bench_free(long_bench);
+    return undefined;
+}
+
+START_TEST(each_set_of_instructions_goes_with_its_flag)
+{
+    static const struct { const char *flag, *bytes; unsigned len; } codes[] = {
+        {"cx8", "\x0f\xc7\x0b", 3}, {"cx16", "\x48\x0f\xc7\x0b", 4}, {"tsc", "\x0f\x31", 2},
+        {"clflush", "\x0f\xae\x3b", 3}, {"clflushopt", "\x66\x0f\xae\x3b", 4}, {"clwb", "\x66\x0f\xae\x33", 4},
+        {"pni", "\xf2\x0f\x12\xc1", 4}, {"pni", "\xdb\x0b", 2}, {"monitor", "\x0f\x01\xc8", 3}, {"monitor", "\x0f\x01\xc9", 3},
+        {"ssse3", "\x66\x0f\x38\x00\xc1", 5}, {"ssse3", "\x0f\x38\x00\xc1", 4}, {"ssse3", "\x0f\x3a\x0f\xc1\x00", 5},
+        {"sse4_1", "\x66\x0f\x38\x10\xc1", 5}, {"sse4_1", "\x66\x0f\x3a\x22\xc1\x00", 6}, {"sse4_2", "\x66\x0f\x38\x37\xc1", 5},
+        {"sse4_2", "\x66\x0f\x3a\x63\xc1\x00", 6}, {"sse4_2", "\xf2\x0f\x38\xf0\xc1", 5}, {"popcnt", "\xf3\x0f\xb8\xc1", 4},
+        {"aes", "\x66\x0f\x38\xdc\xc1", 5}, {"aes", "\x66\x0f\x3a\xdf\xc1\x00", 6}, {"aes", "\xc4\xe2\x71\xdc\xc2", 5},
+        {"pclmulqdq", "\x66\x0f\x3a\x44\xc1\x00", 6}, {"pclmulqdq", "\xc4\xe3\x71\x44\xc2\x00", 6},
+        {"movbe", "\x0f\x38\xf0\x03", 4}, {"movbe", "\x0f\x38\xf1\x03", 4}, {"adx", "\x66\x0f\x38\xf6\xc1", 5}, {"adx", "\xf3\x0f\x38\xf6\xc1", 5},
+        {"rdrand", "\x0f\xc7\xf0", 3}, {"rdseed", "\x0f\xc7\xf8", 3}, {"rdpid", "\xf3\x0f\xc7\xf8", 4}, {"rdtscp", "\x0f\x01\xf9", 3},
+        {"smap", "\x0f\x01\xca", 3}, {"smap", "\x0f\x01\xcb", 3}, {"invpcid", "\x66\x0f\x38\x82\x03", 5}, {"pku", "\x0f\x01\xee", 3},
+        {"fsgsbase", "\xf3\x0f\xae\xc0", 4}, {"lahf_lm", "\x9f", 1}, {"lahf_lm", "\x9e", 1},
+        {"xsave", "\x0f\xae\x23", 3}, {"xsave", "\x0f\xae\x2b", 3}, {"xsave", "\x0f\x01\xd0", 3}, {"xsave", "\x0f\x01\xd1", 3},
+        {"xsaveopt", "\x0f\xae\x33", 3}, {"xsavec", "\x0f\xc7\x23", 3}, {"xsaves", "\x0f\xc7\x2b", 3}, {"xsaves", "\x0f\xc7\x1b", 3},
+        {"avx", "\xc5\xf0\x58\xc2", 4}, {"avx", "\xc5\xf4\x58\xc2", 4}, {"avx", "\xc5\xf1\xfe\xc2", 4}, {"avx", "\xc5\xf8\x77", 3},
+        {"avx", "\xc5\xf8\xae\x1b", 4}, {"avx", "\xc4\xe2\x79\x18\x03", 5}, {"avx", "\xc4\xe2\x71\x00\xc2", 5},
+        {"avx2", "\xc5\xf5\xfe\xc2", 4}, {"avx2", "\xc4\xe2\x79\x18\xc1", 5}, {"avx2", "\xc4\xe2\x79\x58\xc1", 5},
+        {"avx2", "\xc4\xe2\x71\x90\x04\x13", 6}, {"avx2", "\xc4\xe3\xfd\x00\xc1\x00", 6},
+        {"fma", "\xc4\xe2\x71\x98\xc2", 5}, {"f16c", "\xc4\xe2\x79\x13\xc1", 5}, {"f16c", "\xc4\xe3\x79\x1d\xc1\x00", 6},
+        {"vaes", "\xc4\xe2\x75\xdc\xc2", 5}, {"vpclmulqdq", "\xc4\xe3\x75\x44\xc2\x00", 6},
+        {"bmi1", "\xc4\xe2\x70\xf2\xc2", 5}, {"bmi1", "\xc4\xe2\x70\xf3\xc9", 5}, {"bmi1", "\xc4\xe2\x70\xf7\xc2", 5},
+        {"bmi2", "\xc4\xe2\x70\xf5\xc2", 5}, {"bmi2", "\xc4\xe2\x73\xf6\xc2", 5}, {"bmi2", "\xc4\xe2\x71\xf7\xc2", 5},
+        {"bmi2", "\xc4\xe3\x7b\xf0\xc1\x05", 6},
+    };
+    char words[64];
+
+    for (unsigned i = 0; i < ARRAY_LEN(codes); i++) {
+        snprintf(words, sizeof words, "max,-%s", codes[i].flag);
+        ck_assert_msg(!is_undefined("max", codes[i].bytes, codes[i].len), "%s: row %u", codes[i].flag, i);
+        ck_assert_msg(is_undefined(words, codes[i].bytes, codes[i].len), "%s: row %u", words, i);
+    }
+}
+END_TEST
+
 /* What came with the Pentium needs nothing of the P6's. */
 START_TEST(a_486_may_have_what_the_pentium_brought)
 {
@@ -484,6 +540,7 @@ Suite *test_suite(void)
     tcase_add_test(tc, vex_forms_that_do_not_exist_are_undefined);
     tcase_add_test(tc, vex_operands_are_of_32_bits_outside_64_bit_mode);
     tcase_add_test(tc, flags_bring_instructions_and_take_them_away);
+    tcase_add_test(tc, each_set_of_instructions_goes_with_its_flag);
     tcase_add_test(tc, a_486_may_have_what_the_pentium_brought);
     tcase_add_test(tc, a_flag_takes_along_what_needs_it);
     tcase_add_test(tc, flags_bring_msrs);
