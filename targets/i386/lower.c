@@ -603,6 +603,8 @@ static void register_pair(struct lower *l, unsigned d, unsigned high, unsigned l
 
 /* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. Outside 64-bit mode nothing else puts anything into the
  * upper halves of S_T(...), which helpers read: so these are others. */
+#define COND_NOT_EQUAL 5u /* of Jcc, SETcc, CMOVcc */
+
 static enum build_next lower_cmpxchg8b(struct lower *l)
 {
     unsigned old = S_XT(0), wanted = S_XT(1), next = S_XT(2), temp = S_XT(3);
@@ -617,8 +619,16 @@ static enum build_next lower_cmpxchg8b(struct lower *l)
     emit(l, UOP_PICK64, next, old, wanted);
     mem_store(l, 8, next, &m);
     emit(l, UOP_EQUAL64_F, 0, old, wanted);
-    emit(l, UOP_MOV32Z, S_GPR64(EAX), old, 0);
-    emit_imm(l, UOP_LSR64I, S_GPR64(EDX), old, 32);
+    if (!wide(l)) {
+        emit(l, UOP_MOV32Z, S_GPR64(EAX), old, 0);
+        emit_imm(l, UOP_LSR64I, S_GPR64(EDX), old, 32);
+        return BUILD_MORE;
+    }
+    /* Where they were equal the upper halves stay, too. */
+    emit(l, UOP_MOV32Z, S_T(1), old, 0);
+    emit_imm(l, UOP_LSR64I, S_T(2), old, 32);
+    build(l->b, UOP_CSEL64, S_GPR64(EAX), S_T(1), S_GPR64(EAX), COND_NOT_EQUAL, 0);
+    build(l->b, UOP_CSEL64, S_GPR64(EDX), S_T(2), S_GPR64(EDX), COND_NOT_EQUAL, 0);
     return BUILD_MORE;
 }
 

@@ -229,6 +229,11 @@ static void place(struct one_case *c, const uint8_t *b, const struct insn *i)
     }
     if (i->op == INSN_CMPXCHG16B)
         target &= ~(uint64_t)(below(8) ? 15 : 0);
+    if ((i->op == INSN_CMPXCHG || i->op == INSN_CMPXCHG8B || i->op == INSN_CMPXCHG16B) && below(2)) { /* of what is equal */
+        mov_imm(c, ESI, target);
+        bytes(c, (const uint8_t[]){0x48, 0x8b, 0x06}, 3); /* mov rax, [rsi] */
+        bytes(c, (const uint8_t[]){0x48, 0x8b, 0x56, i->op == INSN_CMPXCHG16B ? 8 : 4}, 4);
+    }
     if (!(i->flags & INSN_MODRM)) { /* MOV with an offset */
         bytes(c, b, i->len - i->asize);
         bytes(c, &target, i->asize);

@@ -715,6 +715,29 @@ START_TEST(smsw_is_as_wide_as_its_operand)
 }
 END_TEST
 
+/* SDM 2A, CMPXCHG8B: EDX:EAX is loaded where they differ; else RAX and RDX are as they were. */
+START_TEST(cmpxchg8b_of_what_is_equal_leaves_the_registers)
+{
+    const uint64_t a = UINT64_C(0xdead000000000002), d = UINT64_C(0xbeef000000000001);
+
+    s->gpr[EBX] = DATA;
+    s->gpr[EAX] = a;
+    s->gpr[EDX] = d;
+    poke64(b, DATA, UINT64_C(0x100000002));
+    CODE(b, 0x0f, 0xc7, 0x0b); /* cmpxchg8b [rbx] */
+    steps(b, 1);
+    ck_assert(flags_compute(&s->cc) & FLAG_Z);
+    EQ(s->gpr[EAX], a);
+    EQ(s->gpr[EDX], d);
+    EQ(peek64(b, DATA), DATA); /* ECX:EBX */
+    CODE(b, 0x0f, 0xc7, 0x0b);
+    steps(b, 1);
+    ck_assert(!(flags_compute(&s->cc) & FLAG_Z));
+    EQ(s->gpr[EAX], DATA);
+    EQ(s->gpr[EDX], 0);
+}
+END_TEST
+
 /* SDM 2B, MOV: a null SS in 64-bit mode at a level other than 3, and of that level. */
 START_TEST(a_null_ss_is_of_the_current_level)
 {
@@ -931,6 +954,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, what_is_not_there_has_no_bit, 0, 4);
     tcase_add_test(t, invlpg_takes_any_address);
     tcase_add_test(t, smsw_is_as_wide_as_its_operand);
+    tcase_add_test(t, cmpxchg8b_of_what_is_equal_leaves_the_registers);
     tcase_add_loop_test(t, a_null_ss_is_of_the_current_level, 0, 16);
     tcase_add_test(t, a_hidden_segment_of_a_return_keeps_its_base);
     tcase_add_loop_test(t, dr6_has_fixed_bits, 0, 5);
