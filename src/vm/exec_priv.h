@@ -38,7 +38,7 @@
 #define MAX_PENDING_HITS 16
 #define IO_PLACES_BITS 10
 #define IO_PLACES (1u << IO_PLACES_BITS)
-#define MAX_WALK_READS   64 /* 4-byte granules; two stages of four levels */
+#define MAX_WALK_READS   80 /* 4-byte granules; two stages of five levels, of 8 bytes each */
 #define NO_PAGE UINT32_MAX
 #define DEVICE_UNIT 8u       /* wider accesses to devices are cut into these */
 

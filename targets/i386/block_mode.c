@@ -4,12 +4,12 @@
 #include "i386/insn.h"
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 unsigned i386_decode_mode(uint64_t mode)
 {
     return (mode & MODE_LONG ? DECODE_CODE64 : mode & MODE_CODE32 ? DECODE_CODE32 : 0) | (mode & MODE_P6 ? DECODE_P6 : 0) |
-           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0) |
-           (mode & MODE_AMD ? DECODE_AMD : 0);
+           (mode & MODE_LM ? DECODE_LM : 0) | (mode & MODE_VEX ? DECODE_VEX : 0);
 }
 
 static enum seg_class class_of(const struct i386_segment *s)
@@ -54,8 +54,6 @@ uint64_t i386_model_mode(const struct i386_model *m)
         mode |= MODE_SSE;
     if (i386_has(m, FEATURE_AVX) || i386_has(m, FEATURE_BMI1) || i386_has(m, FEATURE_BMI2))
         mode |= MODE_VEX;
-    if (m->amd)
-        mode |= MODE_AMD;
     return mode;
 }
 
@@ -71,6 +69,8 @@ static uint64_t mode_of_model(const struct i386_cpu *c)
         mode &= ~MODE_VEX;
     if ((st->cr4 & CR4_OSXSAVE) && (st->xcr0 & (XCR0_SSE | XCR0_AVX)) == (XCR0_SSE | XCR0_AVX))
         mode |= MODE_AVX;
+    if (i386_svm_guest(st))
+        mode |= MODE_GUEST;
     return mode;
 }
 

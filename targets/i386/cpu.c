@@ -7,6 +7,7 @@
 #include "i386/lower.h"
 #include "i386/protect.h"
 #include "i386/simd.h"
+#include "i386/svm.h"
 #include "vm/line.h"
 
 #include <stdio.h>
@@ -25,15 +26,15 @@ static struct i386_cpu *to_cpu(struct cpu *cpu)
 
 /* ---- derived data ---- */
 
-/* Modes as TRAP_MODE has them: the privilege level, and what kind of code runs. */
-enum { KIND_REAL, KIND_PROTECTED, KIND_VM86, KIND_COMPATIBILITY, KIND_64BIT };
+/* Modes as TRAP_MODE has them: the privilege level, what kind of code runs, and whether that is a virtual machine's (svm.h). */
+enum { KIND_REAL, KIND_PROTECTED, KIND_VM86, KIND_COMPATIBILITY, KIND_64BIT, KINDS };
 
 static uint8_t mode_of(const struct i386_state *s)
 {
     unsigned kind = !i386_protected(s) ? KIND_REAL : i386_vm86(s) ? KIND_VM86 : !i386_long(s) ? KIND_PROTECTED
                                                                  : i386_64bit(s) ? KIND_64BIT : KIND_COMPATIBILITY;
 
-    return (uint8_t)(kind << 2 | (s->cpl & 3));
+    return (uint8_t)((kind + (i386_svm_guest(s) ? KINDS : 0)) << 2 | (s->cpl & 3));
 }
 
 static const char *mode_name(uint64_t mode)
@@ -44,6 +45,11 @@ static const char *mode_name(uint64_t mode)
         {"vm86", "vm86", "vm86", "vm86"},
         {"compat-ring0", "compat-ring1", "compat-ring2", "compat-ring3"},
         {"64bit-ring0", "64bit-ring1", "64bit-ring2", "64bit-ring3"},
+        {"guest-real", "guest-real", "guest-real", "guest-real"},
+        {"guest-ring0", "guest-ring1", "guest-ring2", "guest-ring3"},
+        {"guest-vm86", "guest-vm86", "guest-vm86", "guest-vm86"},
+        {"guest-compat-ring0", "guest-compat-ring1", "guest-compat-ring2", "guest-compat-ring3"},
+        {"guest-64bit-ring0", "guest-64bit-ring1", "guest-64bit-ring2", "guest-64bit-ring3"},
     };
 
     return mode >> 2 < ARRAY_LEN(names) ? names[mode >> 2][mode & 3] : NULL;
@@ -51,7 +57,7 @@ static const char *mode_name(uint64_t mode)
 
 static bool mode_is_user(uint64_t mode)
 {
-    return (mode & 3) == 3 || mode >> 2 == KIND_VM86;
+    return (mode & 3) == 3 || (mode >> 2) % KINDS == KIND_VM86;
 }
 
 /* System V's for i386 and x86-64, and what Linux makes of it. */
@@ -190,6 +196,7 @@ static void reset_core(struct i386_cpu *c)
     memset(s->xt, 0, sizeof s->xt);
     memset(s->xt_high, 0, sizeof s->xt_high);
     s->efer = 0;
+    memset(&s->svm, 0, sizeof s->svm);
     c->exc.pending = false;
     c->exc.has_eip = false;
     c->block_mode = 0;
@@ -257,6 +264,8 @@ static const char *activity(const struct cpu *cpu)
         return "halted by MWAIT";
     if (const_cpu(cpu)->st->smm)
         return idle(cpu) ? "halted in SMM" : "in SMM";
+    if (i386_svm_guest(const_cpu(cpu)->st))
+        return idle(cpu) ? "halted in a virtual machine" : "in a virtual machine";
     return idle(cpu) ? "halted" : "running";
 }
 
@@ -270,7 +279,7 @@ static bool deaf(const struct cpu *cpu)
 {
     const struct i386_state *s = const_cpu(cpu)->st;
 
-    return (s->halted == I386_HALTED || s->halted == I386_MWAIT) && !(s->eflags & (EFLAGS_IF | EFLAGS_VIF)) && idle(cpu);
+    return (s->halted == I386_HALTED || s->halted == I386_MWAIT) && !(s->eflags & (EFLAGS_IF | EFLAGS_VIF)) && !s->svm.guest && idle(cpu);
 }
 
 static uint64_t pc(const struct cpu *cpu)
@@ -358,7 +367,11 @@ static bool possible(const struct cpu *cpu)
         return false;
     if (!between_instructions(s) || s->cpl > 3 || (!protected_mode && (s->cpl || v86)) || (v86 && s->cpl != 3))
         return false;
-    if (!(s->eflags & EFLAGS_1) || s->eflags & FLAGS_ALL || ((s->cr0 & CR0_PG) && !protected_mode))
+    if (!(s->eflags & EFLAGS_1) || s->eflags & FLAGS_ALL || ((s->cr0 & CR0_PG) && !protected_mode && !s->svm.guest))
+        return false;
+    if (s->svm.guest > I386_SVM_GUEST_WAITS || s->svm.gif_clear > 1 || (s->svm.guest && !i386_has(const_cpu(cpu)->model, FEATURE_SVM)))
+        return false;
+    if (!s->svm.guest && (s->svm.inject || s->svm.interrupts))
         return false;
     if (s->rep_active ? s->rep_active > 1 || s->rep_start >= cpu->machine->st->position : s->rep_start != 0)
         return false;
@@ -435,11 +448,13 @@ static void stood(struct cpu *cpu)
 }
 
 /* Before version 5 there were no performance counters, and no IA32_TSC_ADJUST: all zeros. Before version 6 there were no last
- * branches, and fewer registers: as after a reset. The temporaries, which are zeros, come last. */
+ * branches, and fewer registers: as after a reset. Before version 7 there was no SVM: no guest runs. The temporaries, which are zeros,
+ * come last. */
 static bool upgrade(struct cpu *cpu, uint32_t version, const void *old, size_t len)
 {
     struct i386_state *s = to_cpu(cpu)->st;
-    size_t kept = version == 4 ? offsetof(struct i386_state, tsc_adjust) : offsetof(struct i386_state, smi_count);
+    size_t kept = version == 4 ? offsetof(struct i386_state, tsc_adjust) : version == 5 ? offsetof(struct i386_state, smi_count)
+                                                                                      : offsetof(struct i386_state, svm);
 
     if (version < 4 || len != kept + sizeof s->t)
         return false;
@@ -452,7 +467,7 @@ static bool upgrade(struct cpu *cpu, uint32_t version, const void *old, size_t l
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
-    .state_version = 6,
+    .state_version = 7,
     .upgrade = upgrade,
     .reset = reset,
     .run = ucpu_run,

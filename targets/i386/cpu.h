@@ -16,6 +16,7 @@
  *   lbr.c       last branches
  *   string.c    string instructions, port I/O
  *   smm.c       system management mode
+ *   svm.c       AMD's virtual machines, lower_guest.c what they intercept   (svm.h)
  *   pmu.c       performance counters
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents
@@ -93,6 +94,7 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COU
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
 #define EFER_NXE 0x800u
+#define EFER_SVME 0x1000u
 
 /* Exceptions and interrupts (SDM 3A, table 6-1). */
 enum {
@@ -140,6 +142,23 @@ union i386_xmm {
 };
 
 DEVICE_STATE_BEGIN
+/* AMD's secure virtual machine: svm.h. */
+struct i386_svm {
+    uint32_t guest;         /* I386_SVM_*: 0: no guest runs */
+    uint32_t gif_clear;     /* the global interrupt flag, inverted: 0 after a reset, which sets it */
+    uint64_t vmcb;          /* of the guest: the physical address of its control block, and what that says: */
+    uint32_t intercept[10]; /* exit code N: bit N % 16 of word N / 16 */
+    uint32_t nested, reserved;
+    uint64_t nested_cr3, iopm, msrpm, tsc_offset;
+    uint64_t interrupts;    /* V_TPR, V_IRQ... */
+    uint64_t inject;        /* EVENTINJ, until it is delivered; 0: there is none */
+    struct {
+        uint64_t rax, rsp, rip, rflags, cr0, cr3, cr4, efer, pat;
+        struct i386_segment seg[4]; /* ES CS SS DS */
+        struct i386_dtr gdtr, idtr;
+    } host;                 /* what the #VMEXIT goes back to */
+};
+
 struct i386_state {
     /* EAX ECX EDX EBX ESP EBP ESI EDI, R8... Outside 64-bit mode the upper halves of the first eight
      * are 0: an operation on 32 bits need not clear them there. */
@@ -218,6 +237,7 @@ struct i386_state {
     /* Last branches: lbr.c. */
     uint64_t lbr_from[16], lbr_to[16], lbr_top, lbr_select, ler_from, ler_to;
     uint64_t held[32];          /* registers that are held and nothing else: msr.c knows which */
+    struct i386_svm svm;
 
     /* Temporaries of micro-ops; these and xt are zero whenever the CPU stands. */
     uint64_t t[8];
@@ -292,10 +312,10 @@ struct i386_cpu {
                                 * refreshed by i386_mode_changed() */
     uint8_t noted_mode;        /* derived, too: the mode as TRAP_MODE has it */
 
-    /* The exception that the instruction in progress raised; consumed by take_exception
+    /* The exception that the instruction in progress raised, or the #VMEXIT; consumed by take_exception
      * within the same step. */
     struct {
-        uint8_t vector;
+        uint8_t vector;   /* 0xff of a #VMEXIT */
         bool has_error;
         bool pending;
         bool not_canonical; /* #GP of an access to `address`: #SS, if it was one to the stack */
@@ -306,6 +326,9 @@ struct i386_cpu {
         uint64_t address; /* #PF: CR2 takes it when the exception is delivered, not before:
                            * a walk that is only tried leaves no trace */
         uint64_t eip;
+        uint64_t during;  /* the software interrupt that it came of, as EXITINTINFO (svm.h) has it; 0: of none */
+        bool exit;        /* a #VMEXIT, with: */
+        uint64_t code, info1, info2;
     } exc;
 
     /* Board: acknowledge cycle for an external interrupt: returns the vector, or
@@ -359,8 +382,9 @@ void i386_power_off(struct i386_cpu *c);
 /* A CPU that comes out of a reset goes on in real mode at an address below 1 MiB, with its caches on: as a BIOS jumps to the
  * waking vector (ACPI 6.5, 16.3.2 and table 5.12). */
 void i386_resume_at(struct i386_cpu *c, uint32_t vector);
-/* The time stamp counter now. */
+/* The time stamp counter now; as a guest sees it. */
 uint64_t i386_tsc(const struct i386_cpu *c);
+uint64_t i386_seen_tsc(const struct i386_cpu *c);
 /* MONITOR arms the line of a physical address, or LINE_NONE. */
 void i386_watch_line(struct i386_cpu *c, paddr_t pa);
 void i386_set_a20(struct i386_cpu *c, bool enabled);

@@ -189,6 +189,10 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         else if (i386_is_core(m))
             r.ecx = 0x10008040;
         break;
+    case 0x8000000au: /* SVM: its revision, how many address space identifiers */
+        if (i386_has(m, FEATURE_SVM))
+            r = (struct cpuid){1, 16, 0, i386_model_features(m, CPUID_8A_EDX)};
+        break;
     case 0x80000008u: /* physical and linear address bits; AMD: logical processors of the package, bits of their IDs */
         if (m->amd && c->thread_bits + c->core_bits)
             r.ecx = (logical_processors(c) - 1) | (c->thread_bits + c->core_bits) << 12;

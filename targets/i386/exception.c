@@ -27,6 +27,7 @@
  * of the instruction that caused the first fault.
  */
 #include "i386/protect.h"
+#include "i386/svm.h"
 #include "vm/line.h"
 
 #define EFLAGS_DEFINED 0x003f7fd5u
@@ -86,6 +87,12 @@ void i386_set_eflags(struct i386_cpu *c, uint32_t value, uint32_t mask)
         i386_mode_changed(c);
 }
 
+void i386_replace_eflags(struct i386_state *s, uint32_t value)
+{
+    s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = value & FLAGS_ALL};
+    s->eflags = (value & EFLAGS_DEFINED & ~FLAGS_ALL) | EFLAGS_1;
+}
+
 void i386_set_shadow(struct i386_cpu *c, unsigned kind)
 {
     struct i386_state *s = c->st;
@@ -135,6 +142,8 @@ static int raise(struct i386_cpu *c, unsigned vector, bool has_error, uint32_t e
     c->exc.pending = true;
     c->exc.has_eip = false;
     c->exc.not_canonical = false;
+    c->exc.exit = false;
+    c->exc.during = 0;
     c->exc.dr6 = 0;
     return UOP_FAULT;
 }
@@ -538,6 +547,29 @@ static void note(const struct i386_cpu *c, const struct i386_delivery *d, bool t
     });
 }
 
+/* Does the exception or #VMEXIT that is pending lead out of a guest (APM 2, 15.12)? Then that is done. `during`: the event that was being
+ * delivered, or 0. */
+static bool leaves_guest(struct i386_cpu *c, uint64_t during)
+{
+    struct i386_state *s = c->st;
+    uint64_t code = c->exc.code, info1 = c->exc.info1, info2 = c->exc.info2;
+
+    if (!c->exc.exit) {
+        code = SVM_EXIT_EXCEPTION + c->exc.vector;
+        if (!i386_svm_intercepts(s, (unsigned)code))
+            return false;
+        info1 = c->exc.has_error ? c->exc.error : 0;
+        info2 = c->exc.vector == EXC_PF ? c->exc.address : 0;
+        if (c->exc.vector == EXC_DB)
+            set_dr6_and_pending(s, c->exc.dr6);
+    }
+    if (c->exc.has_eip)
+        s->rip = c->exc.eip;
+    c->exc.pending = c->exc.has_eip = false;
+    i386_svm_leave(c, code, info1, info2, during);
+    return true;
+}
+
 /* Deliver *d and whatever exceptions that causes: one step in all. */
 static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
 {
@@ -546,12 +578,19 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
     while (!deliver(c, &d)) {
         unsigned first = d.source == FROM_EXCEPTION ? d.vector : EXC_NMI; /* NMI: benign */
         unsigned second = c->exc.vector;
+        uint64_t event = i386_svm_guest(c->st) ? i386_svm_event(&d) : 0;
 
         if (d.source == FROM_EXCEPTION)
             note(c, &d, false);
+        if (event && leaves_guest(c, event))
+            return;
         if (first == EXC_DF && (is_contributory(second) || second == EXC_PF)) {
             d = consume(c);
             note(c, &d, false);
+            if (i386_svm_intercepts(c->st, SVM_EXIT_SHUTDOWN)) {
+                i386_svm_leave(c, SVM_EXIT_SHUTDOWN, 0, 0, 0);
+                return;
+            }
             i386_shut_down(c, SHUTDOWN_STATUS(c->u.cpu.index, second, d.has_error ? d.error : 0));
             return;
         }
@@ -564,6 +603,8 @@ static void deliver_fully(struct i386_cpu *c, struct i386_delivery d)
                 c->st->cr2 = c->exc.address;
             raise(c, EXC_DF, true, 0);
             c->exc.has_eip = true;
+            if (event && leaves_guest(c, event))
+                return;
         }
         d = consume(c);
     }
@@ -580,6 +621,8 @@ void i386_take_exception(struct ucpu *u)
     if (c->exc.not_canonical && i386_stack_access(c, c->exc.address))
         c->exc.vector = EXC_SS;
     i386_pmu_uncount(c, 1);
+    if (i386_svm_guest(c->st) && leaves_guest(c, c->exc.during))
+        return;
     deliver_fully(c, consume(c));
 }
 
@@ -603,11 +646,14 @@ int i386_software_int(struct i386_cpu *c, unsigned vector, uint64_t next_eip)
         else if (n == EXC_BP || n == EXC_OF)
             d.source = FROM_SOFTWARE;
     }
+    if (d.source != FROM_INT_N && i386_svm_intercepts(c->st, SVM_EXIT_EXCEPTION + n))
+        return i386_svm_exit(c, SVM_EXIT_EXCEPTION + n, 0, 0);
     from_user = i386_protected(c->st) && c->st->cpl == 3;
     c->st->eflags &= ~rf; /* it is over when the interrupt begins: 0 is pushed (SDM 3B 17.3.1.1) */
     if (!deliver(c, &d)) {
         if (!c->exc.has_eip) /* else it is another task */
             c->st->eflags |= rf;
+        c->exc.during = i386_svm_event(&d);
         return UOP_FAULT;
     }
     /* A task gate's TF and RF are for the new task's first instruction. */
@@ -642,22 +688,22 @@ static bool trap_ready(const struct i386_state *s)
 
 static bool nmi_ready(const struct i386_state *s)
 {
-    return s->nmi_pending && !s->nmi_blocked && !s->shadow;
+    return s->nmi_pending && !s->nmi_blocked && !s->shadow && !s->svm.gif_clear;
 }
 
 static bool intr_ready(const struct i386_state *s)
 {
-    return s->intr_line && (s->eflags & EFLAGS_IF) && !s->shadow;
+    return s->intr_line && i386_svm_interruptible(s) && !s->shadow;
 }
 
 static bool smi_ready(const struct i386_state *s)
 {
-    return s->smi_pending && !s->smm && !s->shadow && s->halted != I386_WAITS;
+    return s->smi_pending && !s->smm && !s->shadow && s->halted != I386_WAITS && !s->svm.gif_clear;
 }
 
 static bool init_ready(const struct i386_state *s)
 {
-    return s->init_pending && !s->smm;
+    return s->init_pending && !s->smm && !s->svm.gif_clear;
 }
 
 bool i386_event_ready(const struct ucpu *u)
@@ -666,7 +712,7 @@ bool i386_event_ready(const struct ucpu *u)
 
     if (smi_ready(s) || init_ready(s) || s->halted == I386_WAITS)
         return s->halted != I386_WAITS || s->init_pending;
-    return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s);
+    return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s) || s->svm.inject || i386_svm_virtual_interrupt(s);
 }
 
 bool i386_quiet(const struct ucpu *u)
@@ -675,7 +721,41 @@ bool i386_quiet(const struct ucpu *u)
 
     if ((s->eflags & (EFLAGS_TF | EFLAGS_RF | EFLAGS_VIP)) || (s->intr_line && (s->eflags & EFLAGS_IF)) || (s->debugctl & DEBUGCTL_LBR))
         return false;
+    if (s->svm.guest && (s->intr_line || s->svm.inject || (s->svm.interrupts & V_IRQ)))
+        return false;
     return !(s->halted | s->shadow | s->pending_db | s->nmi_pending | s->smi_pending | s->init_pending);
+}
+
+/* Does what comes before the guest's next instruction lead out of it (APM 2, 15.13, 15.21)? It stays pending for the host. */
+static bool guest_is_left(struct i386_cpu *c)
+{
+    struct i386_state *s = c->st;
+    unsigned code;
+
+    if (smi_ready(s)) {
+        code = SVM_EXIT_SMI;
+    } else if (init_ready(s)) {
+        code = SVM_EXIT_INIT;
+    } else if (trap_ready(s)) {
+        code = SVM_EXIT_EXCEPTION + EXC_DB;
+        if (i386_svm_intercepts(s, code))
+            set_dr6_and_pending(s, 0);
+    } else if (nmi_ready(s)) {
+        code = SVM_EXIT_NMI;
+    } else if (intr_ready(s)) {
+        code = SVM_EXIT_INTR;
+    } else if (virtual_interrupt(s)) {
+        code = SVM_EXIT_EXCEPTION + EXC_GP;
+    } else if (i386_svm_virtual_interrupt(s)) {
+        code = SVM_EXIT_VINTR;
+    } else {
+        return false;
+    }
+    if (!i386_svm_intercepts(s, code))
+        return false;
+    i386_pmu_uncount(c, 1);
+    i386_svm_leave(c, code, 0, 0, 0);
+    return true;
 }
 
 bool i386_take_event(struct ucpu *u)
@@ -684,6 +764,13 @@ bool i386_take_event(struct ucpu *u)
     struct i386_state *s = c->st;
     struct i386_delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
 
+    if (s->svm.inject) {
+        i386_pmu_uncount(c, 1);
+        deliver_fully(c, i386_svm_injected(c));
+        return true;
+    }
+    if (i386_svm_guest(s) && guest_is_left(c))
+        return true;
     if (smi_ready(s)) {
         i386_pmu_uncount(c, 1);
         i386_enter_smm(c);
@@ -699,6 +786,7 @@ bool i386_take_event(struct ucpu *u)
         d.source = FROM_EXCEPTION;
         d.vector = EXC_DB;
     } else if (nmi_ready(s)) {
+        d.nmi = true;
         s->nmi_pending = 0;
         s->nmi_blocked = 1;
         d.vector = EXC_NMI;
@@ -715,6 +803,9 @@ bool i386_take_event(struct ucpu *u)
         d.vector = EXC_GP;
         d.has_error = true;
         d.set_rf = true;
+    } else if (i386_svm_virtual_interrupt(s)) {
+        s->svm.interrupts &= ~V_IRQ;
+        d.vector = V_INTR_VECTOR(s->svm.interrupts);
     } else {
         return false;
     }
@@ -1053,7 +1144,7 @@ int i386_iret(struct i386_cpu *c, unsigned size)
     int result = i386_quick_iret(c, size) ? UOP_LEAVE : iret_by_rules(c, size);
 
     /* NMIs are unblocked by one that faults, too (SDM 3A 6.7.1). */
-    if (result == UOP_FAULT && c->exc.pending && !c->u.retry_alone)
+    if (result == UOP_FAULT && c->exc.pending && !c->exc.exit && !c->u.retry_alone)
         c->st->nmi_blocked = 0;
     return result;
 }

@@ -61,8 +61,8 @@ i386_helper i386_op_int;          /* a: vector, d: enum int_kind; S_T(3) next EI
 i386_helper i386_op_popf_16, i386_op_popf_32;
 
 /* ---- string.c: string and port instructions ---- */
-i386_helper i386_op_in;           /* *d = port *a; b: size */
-i386_helper i386_op_out;          /* port *a = *d; b: size */
+i386_helper i386_op_in;           /* *d = port *a; b: size | size of addresses << 4 */
+i386_helper i386_op_out;          /* port *a = *d; b: likewise */
 enum string_kind { STRING_INS, STRING_OUTS, STRING_MOVS, STRING_CMPS, STRING_STOS, STRING_LODS, STRING_SCAS };
 enum { STRING_REP = 0x10, STRING_REPNE = 0x20, STRING_ADDR32 = 0x40, STRING_ADDR64 = 0x80 };
 /* d: enum string_kind | STRING_*; a: source segment; b: size; S_T(2) EIP of the instruction.

@@ -7,7 +7,7 @@ libi386_a_SOURCES += targets/i386/decode.c targets/i386/insn.h targets/i386/bloc
 	targets/i386/helpers.h targets/i386/integer.c targets/i386/flow.c targets/i386/string.c
 # system: paging, segments, tasks, exceptions, system instructions, wiring
 libi386_a_SOURCES += targets/i386/cpu.h targets/i386/protect.h targets/i386/mmu.c targets/i386/segment.c \
-	targets/i386/task.c targets/i386/exception.c targets/i386/quick.c targets/i386/long.c targets/i386/smm.c targets/i386/pmu.c \
+	targets/i386/task.c targets/i386/exception.c targets/i386/quick.c targets/i386/long.c targets/i386/smm.c targets/i386/svm.h targets/i386/svm.c targets/i386/lower_guest.c targets/i386/pmu.c \
 	targets/i386/system.c targets/i386/msr.c targets/i386/lbr.c \
 	targets/i386/cpuid.c targets/i386/model.c targets/i386/model_flags.c targets/i386/model.h targets/i386/cpu.c \
 	targets/i386/regs.c

@@ -24,6 +24,7 @@
 
 #include "i386/fpu.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 /* ---- ends of blocks ---- */
 
@@ -670,7 +671,7 @@ static enum build_next lower_port(struct lower *l)
         set_const(l, S_T(1), l->i.imm & 0xff);
         p = S_T(1);
     }
-    call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, data->size > 4 ? 4 : data->size);
+    call(l, in ? i386_op_in : i386_op_out, S_GPR32(EAX), p, (data->size > 4 ? 4 : data->size) | l->i.asize << 4);
     return end_calm(l);
 }
 
@@ -854,6 +855,12 @@ static bool may_be_shadowed(const struct lower *l, unsigned op)
     }
 }
 
+/* What decoding depends on: the model is no part of the block mode, for it never changes. */
+static unsigned decode_mode(const struct lower *l)
+{
+    return i386_decode_mode(l->mode) | (i386_of(l->b->cpu)->model->amd ? DECODE_AMD : 0);
+}
+
 /* STI holds interrupts off for one more instruction (SDM 2B, STI). That is run by itself; or, if nothing that could come first waits, in the
  * same block, where end_shadow() follows it. */
 static enum build_next lower_sti(struct lower *l)
@@ -863,7 +870,7 @@ static enum build_next lower_sti(struct lower *l)
     struct insn next;
 
     if (!builder_goes_on(b, l->i.len) || b->avail - at < INSN_MAX_LEN || within_limit(l, l->next, INSN_MAX_LEN) < INSN_MAX_LEN ||
-        i386_decode(b->bytes + at, INSN_MAX_LEN, i386_decode_mode(l->mode), &next) != DECODE_OK || !may_be_shadowed(l, next.op))
+        i386_decode(b->bytes + at, INSN_MAX_LEN, decode_mode(l), &next) != DECODE_OK || !may_be_shadowed(l, next.op))
         return call_exit(l, i386_op_sti);
     return call_only(l, i386_op_sti_between);
 }
@@ -955,7 +962,8 @@ static enum build_next lower_system(struct lower *l)
     case INSN_MOV_FROM_CR: return lower_mov_from_cr(l, reg(o[0].reg, 4), o[1].reg);
     case INSN_MOV_TO_CR:
         call(l, i386_op_mov_to_cr, o[0].reg, reg(o[1].reg, 4), 0);
-        return o[0].reg == 0 || o[0].reg == 4 ? end_exit(l) : end_calm(l);
+        /* A guest's CR8 may let a virtual interrupt in. */
+        return o[0].reg == 0 || o[0].reg == 4 || (l->mode & MODE_GUEST) ? end_exit(l) : end_calm(l);
     case INSN_MOV_FROM_DR:
         call(l, i386_op_mov_from_dr, reg(o[0].reg, 4), o[1].reg, 0);
         return BUILD_MORE;
@@ -1032,6 +1040,17 @@ static enum build_next lower_xsave(struct lower *l)
     return end_exit(l);
 }
 
+static enum build_next lower_svm(struct lower *l)
+{
+    static i386_helper *const helpers[] = {i386_op_vmrun, i386_op_vmmcall, i386_op_vmload, i386_op_vmsave, i386_op_gif, i386_op_gif,
+                                           i386_op_skinit, i386_op_invlpga};
+
+    if (!has(l, FEATURE_SVM))
+        return end_undefined(l);
+    call(l, helpers[l->i.op - INSN_VMRUN], 0, l->i.op == INSN_STGI, l->i.asize);
+    return end_exit(l);
+}
+
 /* What came with long mode and after it. */
 static enum build_next lower_long(struct lower *l)
 {
@@ -1065,6 +1084,9 @@ static enum build_next lower_long(struct lower *l)
     case INSN_RDPKRU: return call_calm(l, FEATURE_PKU, i386_op_rdpkru);
     case INSN_WRPKRU: return call_if(l, FEATURE_PKU, i386_op_wrpkru);
     case INSN_FSGSBASE: return lower_fsgsbase(l);
+    case INSN_VMRUN: case INSN_VMLOAD: case INSN_VMSAVE: case INSN_VMMCALL: case INSN_SKINIT: case INSN_INVLPGA:
+    case INSN_STGI: case INSN_CLGI:
+        return lower_svm(l);
     case INSN_CMPXCHG16B:
         if (!has(l, FEATURE_CX16))
             return end_undefined(l);
@@ -1116,6 +1138,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
     case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_RSM: case INSN_CMPXCHG16B:
     case INSN_RDRAND: case INSN_RDSEED: case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES:
+    case INSN_VMRUN: case INSN_VMLOAD: case INSN_VMSAVE:
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;
@@ -1236,7 +1259,7 @@ enum build_next i386_build(struct builder *b)
     unsigned allowed = within_limit(&l, l.eip, avail);
     unsigned first_uop = b->nuops;
     bool shadowed = !first && in_shadow(b);
-    enum decode_result r = i386_decode(b->bytes + b->len, allowed, i386_decode_mode(l.mode), &l.i);
+    enum decode_result r = i386_decode(b->bytes + b->len, allowed, decode_mode(&l), &l.i);
     enum build_next next;
 
     b->wide = wide(&l);
@@ -1253,6 +1276,8 @@ enum build_next i386_build(struct builder *b)
             l.eip = (uint32_t)l.eip;
             l.next = (uint32_t)l.next;
         }
+        if (l.mode & MODE_GUEST)
+            lower_intercepts(&l);
         next = lower_insn(&l);
         if (next == BUILD_MORE && wants_alone(&l))
             next = end_exit(&l);

@@ -43,7 +43,7 @@ enum {
     /* a bit for each of them: mode_reads() */
     MODE_READS_SHIFT = 25,
 };
-#define MODE_AMD (1u << 31) /* the model has the manners of AMD's processors */
+#define MODE_GUEST (1u << 31) /* of a virtual machine (svm.h): its monitor may intercept instructions */
 
 /* How an access through a segment has to be lowered. */
 enum seg_class {

@@ -10,9 +10,14 @@
  * There is no guest-visible TLB (vm/exec.h), therefore nothing to do for
  * global pages and PCIDs: a walk made now is always an answer that hardware may give.
  *
+ * Nested paging (AMD APM 2, 15.25): what a guest's tables hold, and what they lead to, are the guest's physical addresses, which the tables
+ * that nCR3 names translate once more, in the manner of the host's paging. Each access is one of user mode there; that to a guest's
+ * table is a write. What they do not allow is a #VMEXIT.
+ *
  * Not modelled: caching attributes (PWT, PCD, PAT), which change no value.
  */
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #include <string.h>
 
@@ -40,11 +45,26 @@ static uint64_t phys_mask(const struct i386_cpu *c)
     return ((uint64_t)1 << i386_phys_bits(c->model)) - 1;
 }
 
+/* How tables are walked. */
+struct regime {
+    uint64_t cr3, efer;
+    uint32_t cr4;
+    bool nested;   /* the tables of nested paging themselves */
+};
+
 /* How a walk reads its tables: with the side effects of the CPU, or without any. */
 struct walker {
     const struct i386_cpu *cpu;
     struct ucpu *u; /* NULL: the debugger looks */
+    struct regime regime;
 };
+
+static struct walker walker_of(const struct i386_cpu *c, struct ucpu *u)
+{
+    const struct i386_state *s = c->st;
+
+    return (struct walker){.cpu = c, .u = u, .regime = {.cr3 = s->cr3, .efer = s->efer, .cr4 = s->cr4}};
+}
 
 /* What a walk found. */
 struct walk {
@@ -101,21 +121,47 @@ static void add_level(struct walk *out, paddr_t addr, uint64_t entry, unsigned s
     out->levels++;
 }
 
-/* 32-bit paging (SDM 3A 4.3). Returns page-fault error bits, 0: found, or -1: not present. */
+/* What a walk returns besides page-fault error bits, and 0: found. */
+enum { NOT_PRESENT = -1, NESTED_EXIT = -2 /* a #VMEXIT is pending, unless a debugger looks */ };
+
+/* What nested paging makes of an address. */
+struct nested {
+    paddr_t page;
+    bool writable, executable; /* without another walk */
+};
+static bool through_nested(const struct walker *w, uint64_t addr, enum access access, bool is_table, struct nested *out);
+
+/* Where the entry is that the walk reads at `addr`. False: NESTED_EXIT. */
+static bool entry_place(const struct walker *w, uint64_t addr, paddr_t *at)
+{
+    struct nested n;
+
+    if (w->regime.nested || !i386_svm_nested(w->cpu->st)) {
+        *at = i386_physical(w->cpu, addr);
+        return true;
+    }
+    if (!through_nested(w, addr, ACCESS_WRITE, true, &n))
+        return false;
+    *at = i386_physical(w->cpu, n.page | (addr & ~PAGE_MASK));
+    return true;
+}
+
+/* 32-bit paging (SDM 3A 4.3). */
 static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
 {
-    const struct i386_state *s = w->cpu->st;
-    paddr_t addr = i386_physical(w->cpu, (s->cr3 & 0xfffff000u) + (va >> 22) * 4);
-    uint32_t pde = (uint32_t)read_entry(w, addr, 4);
-    uint32_t pte;
+    uint32_t pde, pte;
+    paddr_t addr;
 
     out->missing = 22;
+    if (!entry_place(w, (w->regime.cr3 & 0xfffff000u) + (va >> 22) * 4, &addr))
+        return NESTED_EXIT;
+    pde = (uint32_t)read_entry(w, addr, 4);
     if (!(pde & PTE_P))
-        return -1;
+        return NOT_PRESENT;
     out->user = pde & PTE_US;
     out->writable = pde & PTE_RW;
     add_level(out, addr, pde, 4);
-    if ((pde & PTE_PS) && (s->cr4 & CR4_PSE)) {
+    if ((pde & PTE_PS) && (w->regime.cr4 & CR4_PSE)) {
         /* Bits 13-20 are bits 32-39 of the address, as far as the model has those. */
         unsigned phys_bits = i386_phys_bits(w->cpu->model), most = phys_bits < 40 ? phys_bits : 40;
         bool pse36 = i386_has(w->cpu->model, FEATURE_PSE36);
@@ -128,10 +174,11 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
         return 0;
     }
     out->missing = 12;
-    addr = i386_physical(w->cpu, (pde & 0xfffff000u) + (va >> 12 & 0x3ff) * 4);
+    if (!entry_place(w, (pde & 0xfffff000u) + (va >> 12 & 0x3ff) * 4, &addr))
+        return NESTED_EXIT;
     pte = (uint32_t)read_entry(w, addr, 4);
     if (!(pte & PTE_P))
-        return -1;
+        return NOT_PRESENT;
     out->user = out->user && (pte & PTE_US);
     out->writable = out->writable && (pte & PTE_RW);
     add_level(out, addr, pte, 4);
@@ -142,24 +189,27 @@ static int walk_32bit(const struct walker *w, uint32_t va, struct walk *out)
 /* From the table at `table`, whose entries cover 1 << shift bytes each, down to the page (SDM 3A 4.4.2, 4.5). */
 static int walk_down(const struct walker *w, uint64_t va, paddr_t table, unsigned shift, struct walk *out)
 {
-    const struct i386_state *s = w->cpu->st;
     bool one_gib = i386_has(w->cpu->model, FEATURE_PDPE1GB);
     uint64_t reserved = ~phys_mask(w->cpu) & ~PTE_NX;
 
     /* Long mode ignores bits 52-62 (in PAE paging they are reserved). */
-    if (i386_long(s))
+    if (w->regime.efer & EFER_LMA)
         reserved &= ENTRY_ADDRESS;
-    if (!(s->efer & EFER_NXE))
+    if (!(w->regime.efer & EFER_NXE))
         reserved |= PTE_NX;
     out->user = out->writable = true;
     for (;; shift -= 9) {
-        paddr_t addr = i386_physical(w->cpu, table + (va >> shift & 0x1ff) * 8);
-        uint64_t entry = read_entry(w, addr, 8), span = (uint64_t)1 << shift;
-        bool large = shift > 12 && (entry & PTE_PS);
+        uint64_t entry, span = (uint64_t)1 << shift;
+        paddr_t addr;
+        bool large;
 
         out->missing = shift;
+        if (!entry_place(w, table + (va >> shift & 0x1ff) * 8, &addr))
+            return NESTED_EXIT;
+        entry = read_entry(w, addr, 8);
+        large = shift > 12 && (entry & PTE_PS);
         if (!(entry & PTE_P))
-            return -1;
+            return NOT_PRESENT;
         add_level(out, addr, entry, 8);
         out->user = out->user && (entry & PTE_US);
         out->writable = out->writable && (entry & PTE_RW);
@@ -179,23 +229,93 @@ static int walk_down(const struct walker *w, uint64_t va, paddr_t table, unsigne
 static int walk_pae(const struct walker *w, uint32_t va, struct walk *out)
 {
     uint64_t pdpte = w->cpu->st->pdpte[va >> 30];
+    paddr_t addr;
 
     out->missing = 30;
+    if (i386_svm_nested(w->cpu->st)) { /* they are in memory for guests, and of nested tables (APM 2, 15.25.10) */
+        if (!entry_place(w, (w->regime.cr3 & 0xffffffe0u) + (va >> 30) * 8, &addr))
+            return NESTED_EXIT;
+        pdpte = read_entry(w, addr, 8);
+        if ((pdpte & PTE_P) && (pdpte & (~phys_mask(w->cpu) | 0x1e6u)))
+            return PF_RSVD;
+    }
     if (!(pdpte & PTE_P))
-        return -1;
+        return NOT_PRESENT;
     return walk_down(w, va, pdpte & ENTRY_ADDRESS & phys_mask(w->cpu), 21, out);
 }
 
 static int walk_tables(const struct walker *w, uint64_t va, struct walk *out)
 {
-    const struct i386_state *s = w->cpu->st;
+    const struct regime *r = &w->regime;
 
     *out = (struct walk){.levels = 0};
-    if (i386_long(s))
-        return walk_down(w, va, s->cr3 & ENTRY_ADDRESS, s->cr4 & CR4_LA57 ? 48 : 39, out);
-    if (s->cr4 & CR4_PAE)
+    if (r->efer & EFER_LMA)
+        return walk_down(w, va, r->cr3 & ENTRY_ADDRESS, r->cr4 & CR4_LA57 ? 48 : 39, out);
+    if (r->cr4 & CR4_PAE)
         return walk_pae(w, (uint32_t)va, out);
     return walk_32bit(w, (uint32_t)va, out);
+}
+
+/* Accessed and dirty bits of what was found are set. */
+static void note_access(struct ucpu *u, struct walk *found, bool write)
+{
+    unsigned last = found->levels - 1;
+
+    for (unsigned i = 0; i <= last; i++) {
+        uint64_t want = found->level[i].entry | PTE_A;
+
+        if (i == last && write)
+            want |= PTE_D;
+        if (want != found->level[i].entry) {
+            ucpu_walk_write(u, found->level[i].addr, found->level[i].size, want);
+            found->level[i].entry = want;
+        }
+    }
+}
+
+/* ---- nested paging (AMD APM 2, 15.25) ---- */
+
+#define NPF_PAGE  ((uint64_t)1 << 32) /* EXITINFO1: at the final address; */
+#define NPF_TABLE ((uint64_t)1 << 33) /* at a table of the guest's */
+
+static bool nested_fault(const struct walker *w, uint64_t addr, enum access access, bool is_table, unsigned error)
+{
+    struct i386_cpu *c;
+
+    if (!w->u)
+        return false;
+    c = i386_of(w->u);
+    error |= PF_U | (access == ACCESS_WRITE ? PF_W : 0);
+    if (access == ACCESS_FETCH && (c->st->svm.host.efer & EFER_NXE) && (c->st->svm.host.cr4 & CR4_PAE))
+        error |= PF_I;
+    i386_svm_exit(c, SVM_EXIT_NPF, error | (is_table ? NPF_TABLE : NPF_PAGE), addr);
+    return false;
+}
+
+static bool through_nested(const struct walker *w, uint64_t addr, enum access access, bool is_table, struct nested *out)
+{
+    const struct i386_state *s = w->cpu->st;
+    const struct walker host = {.cpu = w->cpu, .u = w->u,
+                                .regime = {.cr3 = s->svm.nested_cr3, .efer = s->svm.host.efer, .cr4 = (uint32_t)s->svm.host.cr4,
+                                           .nested = true}};
+    bool is_long = host.regime.efer & EFER_LMA, nx = (host.regime.efer & EFER_NXE) && (host.regime.cr4 & CR4_PAE), allowed;
+    struct walk found;
+    int error;
+
+    if (addr >> (!is_long ? 32 : host.regime.cr4 & CR4_LA57 ? 57 : 48))
+        return nested_fault(w, addr, access, is_table, 0);
+    error = walk_tables(&host, addr, &found);
+    if (error)
+        return nested_fault(w, addr, access, is_table, error < 0 ? 0 : PF_P | (unsigned)error);
+    allowed = found.user && (access == ACCESS_WRITE ? found.writable : access == ACCESS_READ || !(nx && found.no_execute));
+    if (!allowed && w->u)
+        return nested_fault(w, addr, access, is_table, PF_P);
+    if (w->u)
+        note_access(w->u, &found, access == ACCESS_WRITE);
+    out->page = found.page;
+    out->writable = found.writable && (found.level[found.levels - 1].entry & PTE_D);
+    out->executable = !(nx && found.no_execute);
+    return true;
 }
 
 static bool page_fault(struct i386_cpu *c, uint64_t va, enum access access, unsigned mode, uint32_t error)
@@ -261,28 +381,41 @@ unsigned i386_regime(const struct i386_state *s)
     return (s->eflags & EFLAGS_AC) && (s->cr4 & CR4_SMAP) ? MMU_OPEN : MMU_SUPERVISOR;
 }
 
-/* Where the access goes. Where instructions come from another place than data, the translation is for this kind only. */
-static void put_out(const struct i386_cpu *c, paddr_t page, enum access access, struct translation *t)
+/* Where the access to `va` goes. Where instructions come from another place than data, the translation is for this kind only. False: a #VMEXIT is
+ * pending. */
+static bool put_out(const struct walker *w, uint64_t va, paddr_t page, enum access access, struct translation *t)
 {
-    paddr_t data = i386_physical(c, page), code = fetch_address(c, page);
+    const struct i386_cpu *c = w->cpu;
+    paddr_t data, code;
+    struct nested n;
 
+    if (i386_svm_nested(c->st)) {
+        if (!through_nested(w, page | (va & ~PAGE_MASK), access, false, &n))
+            return false;
+        page = n.page;
+        t->write = t->write && n.writable;
+        t->fetch = t->fetch && n.executable;
+        t->own_entry = false;
+    }
+    data = i386_physical(c, page);
+    code = fetch_address(c, page);
     t->page = access == ACCESS_FETCH ? code : data;
     if (code == data)
-        return;
+        return true;
     if (access == ACCESS_FETCH)
         t->read = t->write = false;
     else
         t->fetch = false;
+    return true;
 }
 
 bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, struct translation *t)
 {
     struct i386_cpu *c = i386_of(u);
     const struct i386_state *s = c->st;
-    const struct walker w = {.cpu = c, .u = u};
+    const struct walker w = walker_of(c, u);
     struct rights may;
     struct walk found;
-    unsigned last;
     bool by_key;
     int error;
 
@@ -290,12 +423,13 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
         va = (uint32_t)va;
     if (!(s->cr0 & CR0_PG)) {
         t->read = t->write = t->fetch = true;
-        put_out(c, va & (uint32_t)PAGE_MASK, access, t);
-        return true;
+        return put_out(&w, va, va & (uint32_t)PAGE_MASK, access, t);
     }
     if (i386_long(s) && !i386_canonical(s, va))
         return not_canonical(c, va, access);
     error = walk_tables(&w, va, &found);
+    if (error == NESTED_EXIT)
+        return false;
     if (error)
         return page_fault(c, va, access, mode, error < 0 ? 0 : PF_P | (unsigned)error);
 
@@ -304,30 +438,37 @@ bool i386_walk(struct ucpu *u, uint64_t va, enum access access, unsigned mode, s
     if (!by_key || (access == ACCESS_WRITE ? !may.write : access == ACCESS_READ ? !may.read : !may.fetch))
         return page_fault(c, va, access, mode, PF_P | (by_key ? 0 : PF_PK)); /* PK whatever else forbids it (SDM 3A 4.7) */
 
-    last = found.levels - 1;
-    for (unsigned i = 0; i <= last; i++) {
-        uint64_t want = found.level[i].entry | PTE_A;
-
-        if (i == last && access == ACCESS_WRITE)
-            want |= PTE_D;
-        if (want != found.level[i].entry) {
-            ucpu_walk_write(u, found.level[i].addr, found.level[i].size, want);
-            found.level[i].entry = want;
-        }
-    }
+    note_access(u, &found, access == ACCESS_WRITE);
     t->read = may.read && may.read_by_key;
     t->fetch = may.fetch;
-    t->write = may.write && may.write_by_key && (found.level[last].entry & PTE_D);
+    t->write = may.write && may.write_by_key && (found.level[found.levels - 1].entry & PTE_D);
     t->own_entry = found.missing == 12;
-    put_out(c, found.page, access, t);
-    return true;
+    return put_out(&w, va, found.page, access, t);
 }
+
+/* What a guest's translations depend on besides its CR3: nCR3, and the modes, which the host has others of. */
+static void guest_roots(const struct i386_state *s, uint64_t roots[TLB_ROOTS])
+{
+    const uint32_t cr4 = CR4_PSE | CR4_PAE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_LA57;
+
+    roots[TLB_PARTS] = s->svm.nested ? (s->svm.nested_cr3 & PAGE_MASK) | 3 : 1;
+    roots[TLB_PARTS + 1] = (uint64_t)(s->cr4 & cr4) << 32 | (s->cr0 & (CR0_PG | CR0_WP)) | ((s->efer & (EFER_LMA | EFER_NXE)) >> 8);
+    if (!s->svm.nested)
+        return;
+    roots[TLB_PARTS + 2] = (s->svm.host.cr4 & (CR4_PSE | CR4_PAE | CR4_LA57)) << 32 | (s->svm.host.efer & (EFER_LMA | EFER_NXE)) | 1;
+    if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s))
+        for (unsigned i = 0; i < TLB_PARTS; i++)
+            roots[i] = (s->cr3 & 0xffffffe0u) | 1;
+}
+_Static_assert(TLB_PARTS + 2 < TLB_ROOTS, "room for the roots of guests");
 
 void i386_roots(const struct ucpu *u, uint64_t roots[TLB_ROOTS])
 {
     const struct i386_state *s = ((const struct i386_cpu *)(const void *)u)->st;
 
-    if (!(s->cr0 & CR0_PG))
+    if (i386_svm_guest(s))
+        guest_roots(s, roots);
+    if (!(s->cr0 & CR0_PG) || roots[0])
         return;
     if (i386_long(s)) {
         /* One table for all of the address space. */
@@ -346,7 +487,7 @@ bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsig
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)u;
     const struct i386_state *s = c->st;
 
-    if (!(s->cr0 & CR0_PG))
+    if (!(s->cr0 & CR0_PG) || i386_svm_nested(s))
         return false;
     if (i386_long(s))
         *t = (struct top_table){.at = roots[part] & ENTRY_ADDRESS, .count = 512, .size = 8, .shift = s->cr4 & CR4_LA57 ? 48 : 39};
@@ -361,17 +502,21 @@ bool i386_top_table(const struct ucpu *u, const uint64_t roots[TLB_ROOTS], unsig
 bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
 {
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
-    const struct walker w = {.cpu = c, .u = NULL};
+    const struct walker w = walker_of(c, NULL);
     struct walk found;
 
     if (i386_long(c->st) ? !i386_canonical(c->st, va) : va > 0xffffffffu)
         return false;
-    if (!(c->st->cr0 & CR0_PG)) {
-        *pa = fetch_address(c, (uint32_t)va);
-        return true;
-    }
-    if (walk_tables(&w, va, &found))
+    found.page = (uint32_t)va & PAGE_MASK;
+    if ((c->st->cr0 & CR0_PG) && walk_tables(&w, va, &found))
         return false;
+    if (i386_svm_nested(c->st)) {
+        struct nested n;
+
+        if (!through_nested(&w, found.page, ACCESS_READ, false, &n))
+            return false;
+        found.page = n.page;
+    }
     *pa = fetch_address(c, found.page) | (va & ~PAGE_MASK);
     return true;
 }
@@ -379,7 +524,7 @@ bool i386_translate(const struct cpu *cpu, uint64_t va, paddr_t *pa)
 uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
 {
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
-    const struct walker w = {.cpu = c, .u = NULL};
+    const struct walker w = walker_of(c, NULL);
     struct walk found;
     uint64_t span = PAGE_SIZE;
 
@@ -391,7 +536,9 @@ uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
     } else if (va > 0xffffffffu) {
         return 0;
     }
-    if (!(c->st->cr0 & CR0_PG))
+    if (i386_svm_nested(c->st))
+        span = PAGE_SIZE;
+    else if (!(c->st->cr0 & CR0_PG))
         span = (uint64_t)1 << 20; /* A20 may be off */
     else if (walk_tables(&w, va, &found))
         span = (uint64_t)1 << found.missing;
@@ -436,7 +583,7 @@ static bool same_kind(const struct walk *a, const struct walk *b)
 void i386_describe_tlb(const struct cpu *cpu, struct buffer *out)
 {
     const struct i386_cpu *c = (const struct i386_cpu *)(const void *)cpu;
-    const struct walker w = {.cpu = c, .u = NULL};
+    const struct walker w = walker_of(c, NULL);
     bool is_long = i386_long(c->st);
     uint64_t va = 0, start = 0, len = 0, last = is_long ? UINT64_MAX : 0xffffffffu;
     struct walk run = {.levels = 0}, now;

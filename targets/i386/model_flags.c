@@ -112,6 +112,10 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
     {"abm", FEATURE_ABM, {0}},
     {"lzcnt", FEATURE_ABM, {0}},
     {"3dnowprefetch", FEATURE_3DNOWPREFETCH, {0}},
+    {"svm", FEATURE_SVM, {FEATURE_MSR}},
+    {"npt", FEATURE_SVM_NPT, {FEATURE_SVM}},
+    {"vgif", FEATURE_SVM_VGIF, {FEATURE_SVM}},
+    {"svme-addr-chk", FEATURE_SVM_ADDRESS_CHECK, {FEATURE_SVM}},
 };
 
 /* What else QEMU knows: it can be off. Prefixes end with a '*'. */
@@ -120,10 +124,10 @@ static const char not_modelled[] =
     " avx-vnni avx512* avx512-4fmaps bus-lock-detect cid cldemote clzero cmp-legacy core-capability cr8legacy dca decodeassists ds"
     " ds-cpl dtes64 est extapic ffxsr flushbyasid fma4 full-width-write fxsr-opt gfni hle ht hv-* ia64 ibpb ibrs ibrs-all ibs"
     " intel-pt intel-pt-lip invtsc kvm* lbrv lm-prefetch lwp md-clear mds-no misalignsse movdir64b movdiri mpx nodeid-msr"
-    " npt nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pn"
+    " nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pn"
     " pschange-mc-no rdctl-no rsba rtm serialize sgx* sha-ni skinit skip-l1dfl-vmentry smx spec-ctrl split-lock-detect ssb-no"
-    " ssbd sse4a stibp svm svm-* svme-addr-chk taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload"
-    " vgif virt-ssbd vmcb-clean vmx* waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
+    " ssbd sse4a stibp svm-* taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload"
+    " virt-ssbd vmcb-clean vmx* waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
     " ";
 
 /* Properties of QEMU's CPUs that change nothing here, or that are not there. */
@@ -393,6 +397,21 @@ static void raise_levels(struct i386_model *m, bool basic, bool extended)
         m->max_extended_leaf = 0x80000001u;
     if (i386_has(m, FEATURE_LM) && m->max_extended_leaf < 0x80000008u)
         m->max_extended_leaf = 0x80000008u;
+    if (i386_has(m, FEATURE_SVM) && m->max_extended_leaf < 0x8000000au)
+        m->max_extended_leaf = 0x8000000au;
+}
+
+/* SVM goes with AMD's name. */
+static int without_svm(struct i386_model *m, const struct wishes *w, const char *words, struct error *err)
+{
+    static const unsigned all[] = {FEATURE_SVM, FEATURE_SVM_NPT, FEATURE_SVM_VGIF, FEATURE_SVM_ADDRESS_CHECK};
+
+    for (unsigned i = 0; i < ARRAY_LEN(all); i++) {
+        if (wished(w->added, all[i]))
+            return error_set(err, -EINVAL, "--cpu %s: svm is for AMD's models: qemu64, Opteron_G1, max", words);
+        put(m, all[i], false);
+    }
+    return 0;
 }
 
 static int apply(struct i386_model *m, const struct option_list *l, const char *words, struct error *err)
@@ -415,6 +434,8 @@ static int apply(struct i386_model *m, const struct option_list *l, const char *
     rc = settle(m, &w, words, err);
     if (!rc && m->pmu && (!(m->amd || i386_is_core(m)) || !i386_has(m, FEATURE_MSR)))
         rc = error_set(err, -EINVAL, "--cpu %s: pmu is for Intel's models since coreduo and for AMD's", words);
+    if (!rc && !m->amd)
+        rc = without_svm(m, &w, words, err);
     if (!i386_has(m, FEATURE_LM) && i386_phys_bits(m) > 36 && !option_list_get(l, "phys-bits"))
         m->phys_bits = 36;
     m->has_fxsr = i386_has(m, FEATURE_FXSR);

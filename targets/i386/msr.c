@@ -18,6 +18,7 @@
  */
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #include <string.h>
 
@@ -75,7 +76,8 @@ _Static_assert(HELD_INTEL <= 32 && HELD_AMD <= 32, "i386_state.held");
 #define HWCR_MC_STATUS_WR 0x40000u
 #define SYSCFG_FIX_DRAM_MOD 0x80000u
 #define FIX_DRAM            UINT64_C(0x1818181818181818) /* RdMem and WrMem of each range */
-#define VM_CR_OFF           0x18u                        /* LOCK, SVMDIS: there is no SVM */
+#define VM_CR_LOCK          0x08u
+#define VM_CR_SVMDIS        0x10u
 
 struct msr {
     const char *name;
@@ -112,7 +114,7 @@ static uint64_t held(const struct i386_cpu *c, unsigned n)
 static bool read_tsc(struct i386_cpu *c, uint32_t n, uint64_t *value)
 {
     (void)n;
-    *value = i386_tsc(c);
+    *value = i386_seen_tsc(c);
     return true;
 }
 
@@ -331,12 +333,36 @@ uint64_t i386_efer_allowed(const struct i386_cpu *c)
         allowed |= EFER_SCE;
     if (i386_has(m, FEATURE_LM))
         allowed |= EFER_LME | EFER_LMA;
+    if (i386_has(m, FEATURE_SVM) && !(held(c, VM_CR) & VM_CR_SVMDIS))
+        allowed |= EFER_SVME;
     return allowed;
+}
+
+/* Without SVM it is off for good. */
+static uint64_t vm_cr_reset(const struct i386_model *m, unsigned i)
+{
+    (void)i;
+    return i386_has(m, FEATURE_SVM) ? 0 : VM_CR_LOCK | VM_CR_SVMDIS;
+}
+
+/* APM 2, 15.30.1 and 15.31: LOCK holds itself and SVMDIS. */
+static bool write_vm_cr(struct i386_cpu *c, uint32_t n, uint64_t value)
+{
+    const uint64_t kept = VM_CR_LOCK | VM_CR_SVMDIS;
+    uint64_t old = held(c, VM_CR);
+
+    (void)n;
+    if (old & VM_CR_LOCK)
+        value = (value & ~kept) | (old & kept);
+    if ((value & VM_CR_SVMDIS) && (c->st->efer & EFER_SVME))
+        return false;
+    c->st->held[VM_CR] = value & (kept | 7);
+    return true;
 }
 
 static bool has_efer(const struct i386_model *m)
 {
-    return i386_has(m, FEATURE_NX) || i386_has(m, FEATURE_SYSCALL) || i386_has(m, FEATURE_LM);
+    return i386_has(m, FEATURE_NX) || i386_has(m, FEATURE_SYSCALL) || i386_has(m, FEATURE_LM) || i386_has(m, FEATURE_SVM);
 }
 
 static bool read_efer(struct i386_cpu *c, uint32_t n, uint64_t *value)
@@ -612,8 +638,8 @@ static const struct msr msrs[] = {
      .dropped = ~UINT64_C(0xfffffe0000), .allows = smm_allows},
     {"SMM_MASK", ROW(0xc0010113u, 1, 1, AMD), .state = HELD(SMM_MASK), .writable = UINT64_C(0xfffffe773f),
      .dropped = ~UINT64_C(0xfffffe773f), .allows = smm_allows},
-    {"VM_CR", ROW(0xc0010114u, 1, 1, AMD), .state = HELD(VM_CR), .value = VM_CR_OFF, .writable = 7,
-     .dropped = HIGH | VM_CR_OFF},
+    {"VM_CR", ROW(0xc0010114u, 1, 1, AMD), .state = HELD(VM_CR), .writable = 7,
+     .dropped = HIGH | VM_CR_LOCK | VM_CR_SVMDIS, .reset = vm_cr_reset, .write = write_vm_cr},
     {"IGNNE", ROW(0xc0010115u, 1, 1, AMD), .state = HELD(IGNNE), .writable = 1, .dropped = HIGH},
     {"VM_HSAVE_PA", ROW(0xc0010117u, 1, 1, AMD), .state = HELD(HSAVE), .writable = ~(uint64_t)0xfff, .columns = PHYS},
     {"LS_CFG, IC_CFG, DC_CFG", ROW(0xc0011020u, 3, 1, AMD), .state = HELD(UNITS), .writable = LOW, .dropped = HIGH},
@@ -733,7 +759,11 @@ int i386_op_rdmsr(struct ucpu *u, const struct uop *op)
     uint64_t value;
 
     (void)op;
-    if (s->cpl || !i386_read_msr(c, (uint32_t)s->gpr[ECX], &value))
+    if (s->cpl)
+        return gp0(c);
+    if (i386_svm_guest(s) && !i386_svm_msr(c, (uint32_t)s->gpr[ECX], false))
+        return UOP_FAULT;
+    if (!i386_read_msr(c, (uint32_t)s->gpr[ECX], &value))
         return gp0(c);
     s->gpr[EAX] = (uint32_t)value;
     s->gpr[EDX] = (uint32_t)(value >> 32);
@@ -747,7 +777,11 @@ int i386_op_wrmsr(struct ucpu *u, const struct uop *op)
     uint64_t value = s->gpr[EDX] << 32 | (uint32_t)s->gpr[EAX];
 
     (void)op;
-    if (s->cpl || !i386_write_msr(c, (uint32_t)s->gpr[ECX], value))
+    if (s->cpl)
+        return gp0(c);
+    if (i386_svm_guest(s) && !i386_svm_msr(c, (uint32_t)s->gpr[ECX], true))
+        return UOP_FAULT;
+    if (!i386_write_msr(c, (uint32_t)s->gpr[ECX], value))
         return gp0(c);
     return UOP_NEXT;
 }

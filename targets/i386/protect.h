@@ -153,7 +153,7 @@ enum i386_source {
     FROM_SOFTWARE,  /* INT3, INTO */
     FROM_ICEBP,     /* INT1: software, but checked like an exception */
     FROM_EXCEPTION,
-    FROM_OUTSIDE,   /* INTR, NMI */
+    FROM_OUTSIDE,   /* INTR, NMI: `nmi` */
 };
 struct i386_delivery {
     enum i386_source source;
@@ -162,6 +162,7 @@ struct i386_delivery {
     uint32_t error;
     uint64_t eip;    /* to return to */
     bool set_rf;     /* in the EFLAGS image */
+    bool nmi;
 };
 /* Was the access to `va` that the instruction at RIP made one to the stack, by instruction or segment? */
 bool i386_stack_access(const struct i386_cpu *c, uint64_t va);
@@ -352,6 +353,8 @@ unsigned i386_lbr_depth(const struct i386_model *m);
 
 /* ---- exception.c, smm.c ---- */
 
+/* EFLAGS become `value`, those of another world: nothing that the instruction in progress has begun goes on. The mode may have changed. */
+void i386_replace_eflags(struct i386_state *s, uint32_t value);
 /* HLT or MWAIT ends. */
 void i386_wake(struct i386_cpu *c);
 /* The shutdown state (SDM 3A 6.15, #DF). */

@@ -18,6 +18,7 @@
  */
 #include "i386/fpu.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #include <string.h>
 
@@ -661,6 +662,24 @@ static void describe_general(const struct i386_cpu *c, struct buffer *out)
                       (unsigned long long)c->st->gpr[i < 8 ? order[i] : i], i % 4 == 3 ? "\n" : " ");
 }
 
+/* What of virtual machines is in no register of a debugger's. */
+static void describe_svm(const struct i386_state *s, struct buffer *out)
+{
+    static const char *const who[] = {"host", "guest", "SMM, the guest waits"};
+
+    buffer_printf(out, "SVM: %s GIF=%u", who[s->svm.guest], !s->svm.gif_clear);
+    if (s->svm.guest) {
+        buffer_printf(out, " VMCB=%016llx V_TPR=%llu V_IRQ=%u vector %02x", (unsigned long long)s->svm.vmcb,
+                      (unsigned long long)(s->svm.interrupts & V_TPR), (s->svm.interrupts & V_IRQ) != 0,
+                      V_INTR_VECTOR(s->svm.interrupts));
+        if (s->svm.nested)
+            buffer_printf(out, " nCR3=%016llx", (unsigned long long)s->svm.nested_cr3);
+        buffer_printf(out, " host: RIP=%016llx RSP=%016llx CR3=%016llx", (unsigned long long)s->svm.host.rip,
+                      (unsigned long long)s->svm.host.rsp, (unsigned long long)s->svm.host.cr3);
+    }
+    buffer_printf(out, "\n");
+}
+
 void i386_describe(const struct cpu *cpu, struct buffer *out)
 {
     static const char *const names[] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDT", "TR"};
@@ -689,5 +708,7 @@ void i386_describe(const struct cpu *cpu, struct buffer *out)
     if (n == 16)
         buffer_printf(out, "KGS=%016llx STAR=%016llx LSTAR=%016llx\n", (unsigned long long)s->kernel_gs_base,
                       (unsigned long long)s->star, (unsigned long long)s->lstar);
+    if (s->efer & EFER_SVME)
+        describe_svm(s, out);
     describe_fpu(s, out, n == 16 ? 16 : 8);
 }

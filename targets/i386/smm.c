@@ -15,6 +15,7 @@
  */
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #define ENTRY_OFFSET     0x8000u
 #define MAP_OFFSET       0x8000u /* of what the manuals call 0: the map's offsets are 7E00H to 7FFFH */
@@ -229,6 +230,8 @@ void i386_enter_smm(struct i386_cpu *c)
     s->smm_pending_db = s->pending_db;
     s->pending_db = 0;
     save(c);
+    if (s->svm.guest)
+        s->svm.guest = I386_SVM_GUEST_WAITS;
     i386_wake(c);
     s->rep_active = 0;
     s->rep_start = 0;
@@ -304,6 +307,8 @@ int i386_op_rsm(struct ucpu *u, const struct uop *op)
     image.nmi_blocked = (s->smm & I386_SMM_NMI_BLOCKED) != 0;
     image.pending_db |= s->smm_pending_db;
     image.smm_pending_db = 0;
+    if (image.svm.guest)
+        image.svm.guest = I386_SVM_GUEST;
     image.halted = halted ? I386_HALTED : 0;
     *s = image;
     i386_set_eflags(c, eflags, 0xffffffffu);

@@ -14,6 +14,7 @@
  */
 #include "i386/helpers.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #include <string.h>
 
@@ -101,12 +102,14 @@ static bool mismatch(const struct string *s)
 
 /* ---- ports ---- */
 
-/* i386_io_allowed(), which need not be asked mostly. */
-static bool may_use(struct i386_cpu *c, uint16_t port, unsigned size)
+/* i386_io_allowed(), which need not be asked mostly; and a guest's monitor has to allow it: `kind` is for i386_svm_io(). */
+static bool may_use(struct i386_cpu *c, uint16_t port, unsigned size, unsigned kind)
 {
     const struct i386_state *s = c->st;
 
-    return (!(s->eflags & EFLAGS_VM) && s->cpl <= (s->eflags >> 12 & 3)) || i386_io_allowed(c, port, size);
+    if (((s->eflags & EFLAGS_VM) || s->cpl > (s->eflags >> 12 & 3)) && !i386_io_allowed(c, port, size))
+        return false;
+    return !i386_svm_guest(s) || i386_svm_io(c, port, size, kind);
 }
 
 static uint32_t port_read(struct i386_cpu *c, uint16_t port, unsigned size)
@@ -129,16 +132,17 @@ static void port_write(struct i386_cpu *c, uint16_t port, unsigned size, uint32_
 int i386_op_in(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
+    unsigned size = op->b & 15;
     uint16_t port;
     uint32_t v;
 
     memcpy(&port, u->s + op->a, sizeof port);
-    if (!may_use(c, port, op->b))
+    if (!may_use(c, port, size, SVM_IO_IN | SVM_IO_ADDRESS(op->b >> 4)))
         return UOP_FAULT;
-    v = port_read(c, port, op->b);
-    if (op->b == 4)
+    v = port_read(c, port, size);
+    if (size == 4)
         c->st->gpr[EAX] = v;
-    else if (op->b == 2)
+    else if (size == 2)
         memcpy(u->s + op->d, &v, 2);
     else
         memcpy(u->s + op->d, &v, 1);
@@ -148,14 +152,15 @@ int i386_op_in(struct ucpu *u, const struct uop *op)
 int i386_op_out(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
+    unsigned size = op->b & 15;
     uint32_t v = 0;
     uint16_t port;
 
     memcpy(&port, u->s + op->a, sizeof port);
-    memcpy(&v, u->s + op->d, op->b);
-    if (!may_use(c, port, op->b))
+    memcpy(&v, u->s + op->d, size);
+    if (!may_use(c, port, size, SVM_IO_ADDRESS(op->b >> 4)))
         return UOP_FAULT;
-    port_write(c, port, op->b, v);
+    port_write(c, port, size, v);
     return UOP_NEXT;
 }
 
@@ -179,6 +184,14 @@ static void remember_source(struct string *s)
 
 /* ---- one iteration ---- */
 
+/* For may_use(). */
+static unsigned port_access(const struct string *s)
+{
+    unsigned address = s->mask == UINT64_MAX ? 8 : s->mask == UINT32_MAX ? 4 : 2;
+
+    return SVM_IO_STRING | (s->kind == STRING_INS ? SVM_IO_IN : 0) | (s->repeated ? SVM_IO_REP : 0) | SVM_IO_ADDRESS(address);
+}
+
 /* INS and OUTS: the port is touched only when memory is known to answer. */
 static bool port_iteration(const struct string *s)
 {
@@ -187,7 +200,7 @@ static bool port_iteration(const struct string *s)
     uint64_t linear;
     uint32_t v = 0;
 
-    if (!i386_io_allowed(s->c, port, s->size))
+    if (!may_use(s->c, port, s->size, port_access(s)))
         return false;
     if (s->kind == STRING_OUTS) {
         if (!i386_read(s->c, s->seg, offset(s, ESI), &v, s->size))

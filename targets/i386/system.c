@@ -12,6 +12,7 @@
  */
 #include "i386/lower.h"
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 #include <string.h>
 
@@ -50,40 +51,41 @@ static bool reload_pdptes(struct i386_cpu *c, uint64_t cr3)
 {
     uint64_t pdpte[4];
 
+    if (i386_svm_nested(c->st)) /* read when they are used (APM 2, 15.25.10) */
+        return true;
     if (i386_read_pdptes(c, cr3, pdpte) < 0)
         return false;
     memcpy(c->st->pdpte, pdpte, sizeof pdpte);
     return true;
 }
 
-/* PG is being set or cleared, with EFER.LME: into or out of long mode (SDM 3A 9.8.5). False: #GP. */
-static bool long_mode_switches(struct i386_cpu *c, bool on)
+/* PG is being set or cleared, with EFER.LME: may that lead into or out of long mode (SDM 3A 9.8.5)? False: #GP. */
+static bool long_mode_may_switch(const struct i386_cpu *c, bool on)
 {
-    struct i386_state *s = c->st;
+    const struct i386_state *s = c->st;
     bool tss16 = (s->seg[SEG_TR].attr & SEG_ATTR_TYPE) == SYS_TSS16_BUSY;
 
     if (on && (!(s->cr4 & CR4_PAE) || (s->seg[SEG_CS].attr & SEG_ATTR_L) || (s->seg[SEG_TR].valid && tss16)))
         return false;
-    if (!on && (i386_64bit(s) || (s->cr4 & CR4_PCIDE)))
+    return on || !(i386_64bit(s) || (s->cr4 & CR4_PCIDE));
+}
+
+static bool cr0_allowed(const struct i386_cpu *c, uint64_t value)
+{
+    if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) || ((value & CR0_NW) && !(value & CR0_CD)))
         return false;
-    s->efer = on ? s->efer | EFER_LMA : s->efer & ~(uint64_t)EFER_LMA;
-    return true;
+    return !((c->st->cr0 ^ value) & CR0_PG) || !(c->st->efer & EFER_LME) || long_mode_may_switch(c, value & CR0_PG);
 }
 
 bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
 {
     struct i386_state *s = c->st;
-    uint32_t old = s->cr0, value = ((uint32_t)wide & CR0_WRITABLE) | CR0_ET, changed;
+    uint32_t old = s->cr0, value = ((uint32_t)wide & CR0_WRITABLE) | CR0_ET, changed = old ^ value;
 
-    if (wide >> 32)
+    if (!cr0_allowed(c, wide))
         return false;
-    changed = old ^ value;
-    if ((value & CR0_PG) && !(value & CR0_PE))
-        return false;
-    if ((value & CR0_NW) && !(value & CR0_CD))
-        return false;
-    if ((changed & CR0_PG) && (s->efer & EFER_LME) && !long_mode_switches(c, value & CR0_PG))
-        return false;
+    if ((changed & CR0_PG) && (s->efer & EFER_LME))
+        s->efer = value & CR0_PG ? s->efer | EFER_LMA : s->efer & ~(uint64_t)EFER_LMA;
     if ((value & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s) && (changed & (CR0_PG | CR0_CD | CR0_NW)) &&
         !reload_pdptes(c, s->cr3))
         return false;
@@ -99,15 +101,21 @@ bool i386_set_cr0(struct i386_cpu *c, uint64_t wide)
     return true;
 }
 
+static bool cr3_allowed(const struct i386_cpu *c, uint64_t value)
+{
+    if (c->st->cr4 & CR4_PCIDE)
+        value &= ~((uint64_t)1 << 63); /* what is cached may stay: it always may */
+    return !(i386_has(c->model, FEATURE_LM) ? value >> i386_phys_bits(c->model) : value >> 32);
+}
+
 bool i386_set_cr3(struct i386_cpu *c, uint64_t value)
 {
     struct i386_state *s = c->st;
     bool pae = (s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s), same;
 
-    if (s->cr4 & CR4_PCIDE)
-        value &= ~((uint64_t)1 << 63); /* what is cached may stay: it always may */
-    if (i386_has(c->model, FEATURE_LM) ? value >> i386_phys_bits(c->model) : value >> 32)
+    if (!cr3_allowed(c, value))
         return false;
+    value &= ~((uint64_t)1 << 63);
     if (pae && !reload_pdptes(c, value))
         return false;
     /* Translations follow every change of their tables by themselves. */
@@ -150,16 +158,24 @@ uint32_t i386_cr4_allowed(const struct i386_cpu *c)
     return mask;
 }
 
+static bool cr4_allowed(const struct i386_cpu *c, uint64_t value)
+{
+    const struct i386_state *s = c->st;
+    uint64_t changed = s->cr4 ^ value;
+
+    if (value & ~(uint64_t)i386_cr4_allowed(c))
+        return false;
+    if (i386_long(s) && (!(value & CR4_PAE) || (changed & CR4_LA57)))
+        return false;
+    return !(changed & value & CR4_PCIDE) || (i386_long(s) && !(s->cr3 & 0xfff));
+}
+
 bool i386_set_cr4(struct i386_cpu *c, uint64_t wide)
 {
     struct i386_state *s = c->st;
     uint32_t value = (uint32_t)wide, changed = s->cr4 ^ value;
 
-    if (wide & ~(uint64_t)i386_cr4_allowed(c))
-        return false;
-    if (i386_long(s) && (!(value & CR4_PAE) || (changed & CR4_LA57)))
-        return false;
-    if ((changed & value & CR4_PCIDE) && (!i386_long(s) || (s->cr3 & 0xfff)))
+    if (!cr4_allowed(c, wide))
         return false;
     if ((s->cr0 & CR0_PG) && (value & CR4_PAE) && !i386_long(s) && (changed & (CR4_PAE | CR4_PGE | CR4_PSE)) &&
         !reload_pdptes(c, s->cr3))
@@ -169,6 +185,28 @@ bool i386_set_cr4(struct i386_cpu *c, uint64_t wide)
         ucpu_flush_tlb(&c->u);
     i386_mode_changed(c);
     return true;
+}
+
+/* The task priority: the local APIC's, or a guest's own (AMD APM 2, 15.21.2). */
+static unsigned read_cr8(const struct i386_cpu *c)
+{
+    if (i386_svm_has_tpr(c->st))
+        return c->st->svm.interrupts & 0xf;
+    return c->cr8_read ? c->cr8_read(c->io_ctx) : 0;
+}
+
+static void write_cr8(struct i386_cpu *c, unsigned value)
+{
+    if (i386_svm_guest(c->st))
+        c->st->svm.interrupts = (c->st->svm.interrupts & ~V_TPR) | value;
+    if (!i386_svm_has_tpr(c->st) && c->cr8_write)
+        c->cr8_write(c->io_ctx, value);
+}
+
+/* A write to CR0 is intercepted if it changes more than TS and MP (APM 2, 15.9). */
+static bool only_some_intercept(const struct i386_cpu *c, uint64_t value)
+{
+    return i386_svm_intercepts(c->st, SVM_EXIT_CR0_SELECTIVE) && ((value ^ c->st->cr0) & ~(uint64_t)(CR0_TS | CR0_MP));
 }
 
 int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
@@ -184,7 +222,7 @@ int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
     case 2: value = s->cr2; break;
     case 3: value = s->cr3; break;
     case 4: value = s->cr4; break;
-    case 8: value = c->cr8_read ? c->cr8_read(c->io_ctx) : 0; break;
+    case 8: value = read_cr8(c); break;
     default: return i386_raise(c, EXC_UD);
     }
     *at64(u, op->d) = value;
@@ -199,6 +237,16 @@ int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
 
     if (c->st->cpl)
         return gp0(c);
+    if (i386_svm_guest(c->st)) { /* only what would be allowed is intercepted (APM 2, table 15-7) */
+        allowed = op->d == 0 ? cr0_allowed(c, value) : op->d == 3 ? cr3_allowed(c, value) : op->d == 4 ? cr4_allowed(c, value) :
+                  op->d == 2 || value < 16;
+        if (!allowed)
+            return gp0(c);
+        if (i386_svm_intercepts(c->st, SVM_EXIT_CR_WRITE + op->d))
+            return i386_svm_exit(c, SVM_EXIT_CR_WRITE + op->d, 0, 0);
+        if (op->d == 0 && only_some_intercept(c, value))
+            return i386_svm_exit(c, SVM_EXIT_CR0_SELECTIVE, 0, 0);
+    }
     switch (op->d) {
     case 0: allowed = i386_set_cr0(c, value); break;
     case 2: c->st->cr2 = value; break;
@@ -206,8 +254,8 @@ int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
     case 4: allowed = i386_set_cr4(c, value); break;
     case 8:
         allowed = value < 16;
-        if (allowed && c->cr8_write)
-            c->cr8_write(c->io_ctx, (unsigned)value);
+        if (allowed)
+            write_cr8(c, (unsigned)value);
         break;
     default: return i386_raise(c, EXC_UD);
     }
@@ -269,10 +317,11 @@ bool i386_set_dr(struct i386_cpu *c, unsigned n, uint64_t value)
     return true;
 }
 
-/* Common checks of MOV from and to DR; *n becomes 6 or 7 for their aliases 4 and 5. */
-static int check_dr(struct i386_cpu *c, unsigned *n)
+/* Common checks of MOV from and to DR; *n becomes 6 or 7 for their aliases 4 and 5. `exit`: exit code of DR0. */
+static int check_dr(struct i386_cpu *c, unsigned *n, unsigned exit)
 {
     const struct i386_state *s = c->st;
+    unsigned code = exit + *n;
 
     if (*n == 4 || *n == 5) {
         if (s->cr4 & CR4_DE)
@@ -283,6 +332,8 @@ static int check_dr(struct i386_cpu *c, unsigned *n)
         return gp0(c);
     if (s->dr[7] & DR7_GD)
         return i386_raise_db(c, DR6_BD);
+    if (i386_svm_intercepts(s, code))
+        return i386_svm_exit(c, code, 0, 0);
     return UOP_NEXT;
 }
 
@@ -290,7 +341,7 @@ int i386_op_mov_from_dr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     unsigned n = op->a;
-    int result = check_dr(c, &n);
+    int result = check_dr(c, &n, SVM_EXIT_DR_READ);
 
     if (result == UOP_NEXT)
         *at64(u, op->d) = c->st->dr[n];
@@ -301,7 +352,7 @@ int i386_op_mov_to_dr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     unsigned n = op->d;
-    int result = check_dr(c, &n);
+    int result = check_dr(c, &n, SVM_EXIT_DR_WRITE);
 
     if (result == UOP_NEXT && !i386_set_dr(c, n, *at64(u, op->a)))
         return gp0(c);
@@ -591,6 +642,11 @@ uint64_t i386_tsc(const struct i386_cpu *c)
     return machine_now(c->u.cpu.machine) + c->st->tsc_offset;
 }
 
+uint64_t i386_seen_tsc(const struct i386_cpu *c)
+{
+    return i386_tsc(c) + (i386_svm_guest(c->st) ? c->st->svm.tsc_offset : 0);
+}
+
 int i386_op_rdtsc(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
@@ -600,7 +656,7 @@ int i386_op_rdtsc(struct ucpu *u, const struct uop *op)
     (void)op;
     if ((s->cr4 & CR4_TSD) && s->cpl)
         return gp0(c);
-    now = i386_tsc(c);
+    now = i386_seen_tsc(c);
     s->gpr[EAX] = (uint32_t)now;
     s->gpr[EDX] = (uint32_t)(now >> 32);
     return UOP_NEXT;
@@ -708,7 +764,7 @@ int i386_op_sti_between(struct ucpu *u, const struct uop *op)
 {
     const struct i386_state *s = i386_of(u)->st;
 
-    if ((s->intr_line | s->nmi_pending | s->smi_pending | s->init_pending | s->pending_db) && !ucpu_be_alone(u))
+    if ((s->intr_line | s->nmi_pending | s->smi_pending | s->init_pending | s->pending_db | (s->svm.interrupts & V_IRQ)) && !ucpu_be_alone(u))
         return UOP_FAULT;
     return i386_op_sti(u, op);
 }

@@ -11,6 +11,7 @@
  * are all ones and FS and GS are null.
  */
 #include "i386/protect.h"
+#include "i386/svm.h"
 
 /* Offsets in the two formats (SDM 3A figures 7-2 and 7-10). */
 struct tss_layout {
@@ -306,6 +307,10 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     i386_stores_begin(&stores);
     if (!ucpu_be_alone(&c->u))
         return UOP_FAULT;
+    if (i386_svm_intercepts(s, SVM_EXIT_TASK_SWITCH)) /* APM 2, 15.14.1 */
+        return i386_svm_exit(c, SVM_EXIT_TASK_SWITCH, tss_selector,
+                             error | (uint64_t)(source == TASK_IRET) << 36 | (uint64_t)(source == TASK_JUMP) << 38 |
+                                 (uint64_t)has_error << 44 | (uint64_t)((s->eflags & EFLAGS_RF) != 0) << 48);
     if (!s->seg[SEG_TR].valid)
         return i386_fault_selector(c, EXC_TS, s->seg[SEG_TR].selector);
     if (!find_tss(c, tss_selector, source, &d))
@@ -313,7 +318,7 @@ int i386_task_switch(struct i386_cpu *c, uint16_t tss_selector, enum task_source
     l = desc_type(&d) & SYS_32BIT ? &tss32 : &tss16;
     if (!read_image(c, desc_base(&d), l, &t) || !plan_stores(c, &stores, &d, source, next_eip))
         return UOP_FAULT;
-    if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && i386_read_pdptes(c, t.cr3, pdpte) < 0)
+    if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_svm_nested(s) && i386_read_pdptes(c, t.cr3, pdpte) < 0)
         return i386_fault_selector(c, EXC_TS, tss_selector);
 
     /* Nothing fails up to the new context. A task that returns to itself comes to what is just being saved. */

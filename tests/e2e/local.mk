@@ -29,6 +29,10 @@ EXTRA_DIST += tests/guests/test_virtio_i386.py tests/guests/test_net_i386.py tes
 EXTRA_DIST += tests/guests/test_sound.py tests/guests/sound/player.c tests/guests/test_watchdogs.py tests/guests/test_tpm.py
 EXTRA_DIST += tests/guests/firmware_guest.py tests/guests/test_firmware_record.py tests/guests/test_uboot_arm64.py tests/guests/test_edk2_arm64.py tests/guests/test_boot_disks.py tests/guests/boot_media.py tests/guests/boot/hello.S tests/guests/boot/sector.S tests/guests/test_xen_arm64.py
 EXTRA_DIST += tests/guests/test_perf_arm64.py tests/guests/perf/events.c
+EXTRA_DIST += tests/guests/test_svm_amd64.py tests/guests/svm/build tests/guests/svm/link.ld tests/guests/svm/start.S tests/guests/svm/svm.h \
+	tests/guests/svm/machine.c tests/guests/svm/intercepts.c tests/guests/svm/states.c tests/guests/svm/events.c tests/guests/svm/paging.c \
+	tests/guests/svm/expected tests/guests/svm/qemu-differs tests/guests/kvm/amd64/build tests/guests/kvm/amd64/vm.c tests/guests/kvm/amd64/nested.c tests/guests/kvm/amd64/nested.h \
+	tests/guests/kvm/amd64/nested.ld
 EXTRA_DIST += tests/guests/test_kvm_arm64.py tests/guests/kvm/build tests/guests/kvm/nested.h tests/guests/kvm/nested.ld \
 	tests/guests/kvm/start.S tests/guests/kvm/nested.c tests/guests/kvm/vm.c
 
@@ -39,6 +43,7 @@ EXTRA_DIST += tests/guests/exercise.c tests/guests/make-system tests/guests/test
 TESTS += tests/guests/test_hobby.py
 TESTS += tests/guests/test_teaching.py
 TESTS += tests/guests/test_hobby64.py
+TESTS += tests/guests/test_svm_amd64.py
 EXTRA_DIST += tests/guests/test_hobby64.py tests/guests/hobby64/boot.S tests/guests/hobby64/kernel.c \
 	tests/guests/hobby64/link.ld
 EXTRA_DIST += tests/guests/test_ovmf_amd64.py tests/guests/test_xen_amd64.py

@@ -123,7 +123,7 @@ def claim_what_qemu_has_and_hindcast_has_not_gets_a_sentence():
     refused(r"--machine pc-q35-7.2,usb=on: this PC has an i440FX", "-M", "pc-q35-7.2,usb=on", STORE)
     refused(r"--machine raspi3b: there are pc and virt", "-M", "raspi3b", STORE)
     refused(r"--cpu qemu64,\+avx2: avx2 needs \+xsave,\+avx, too", "-cpu", "qemu64,+avx2", STORE)
-    refused(r"--cpu max,\+svm: svm is not modelled", "-cpu", "max,+svm", STORE)
+    refused(r"--cpu max,\+sha-ni: sha-ni is not modelled", "-cpu", "max,+sha-ni", STORE)
     refused(r"--cpu cortex-a57,pmu=on: a model has its features.*cortex-a53", "-M", "virt", "-cpu", "cortex-a57,pmu=on", STORE)
     refused(r"--cpu host: a history .* max has all", "-cpu", "host", STORE)
     refused(r"nothing to boot: .*/usr/share/seabios/bios-256k.bin", "-hda", STORE)

@@ -49,9 +49,8 @@ REASONS = [
     ("AMD's caches are not Intel's", INTEL, 0x80000006, 0, None, 0xffffffff),
     ("address widths are those of the processor", ("core2duo", "coreduo", "n270"), 0x80000008, 0, EAX, 0xffff),
     ("linear addresses have 32 bits without long mode", [f for f in FLAGS if "-lm" in f], 0x80000008, 0, EAX, 0xff00),
-    ("SVM, SSE4A and 3DNow! are not modelled; 3DNow!'s PREFETCHW is", ("qemu64", "max"), 0x80000001, 0, ECX, 0x174),
-    ("SVM, SSE4A and 3DNow! are not modelled", ("max",), 0x80000001, 0, EDX, 0xc2000002),
-    ("SVM is not modelled", ("qemu64", "max"), 0x8000000a, 0, None, 0xffffffff),
+    ("SSE4A, CR8 by LOCK and SKINIT are not modelled; PREFETCHW is", ("qemu64", "max"), 0x80000001, 0, ECX, 0x170),
+    ("3DNow! and FXSAVE without x87 are not modelled", ("max",), 0x80000001, 0, EDX, 0xc2000002),
 ]
 
 

@@ -457,7 +457,9 @@ static void expect_refused(const char *words, const char *part)
 START_TEST(what_cannot_be_is_refused_by_name)
 {
     expect_refused("qemu64,+avx2", "avx2 needs +xsave,+avx, too");
-    expect_refused("max,+svm", "svm is not modelled");
+    expect_refused("Haswell,+svm", "svm is for AMD's models");
+    expect_refused("max,vendor=GenuineIntel,+npt", "svm is for AMD's models");
+    expect_refused("max,+avic", "avic is not modelled");
     expect_refused("max,+avx512f", "avx512f is not modelled");
     expect_refused("max,hv_relaxed", "hv-relaxed is not modelled");
     expect_refused("max,kvm-pv-eoi=on", "kvm-pv-eoi is not modelled");
@@ -473,7 +475,9 @@ START_TEST(what_cannot_be_is_refused_by_name)
     expect_refused("host,+avx", "depended on this host");
     expect_refused("z80,+avx", "no CPU model 'z80'");
     expect_refused("max,host-phys-bits=on", "QEMU's property host-phys-bits is not there");
-    with_model("max,-svm,-avx512f,hv-relaxed=off,check=off,enforce,host-phys-bits=off"); /* what is not there can be off */
+    with_model("max,vendor=GenuineIntel"); /* SVM goes */
+    ck_assert(!i386_has(&b->model, FEATURE_SVM));
+    with_model("max,-svm,-avic,-avx512f,hv-relaxed=off,check=off,enforce,host-phys-bits=off"); /* what is not there can be off */
 }
 END_TEST
 

@@ -162,7 +162,8 @@ static const struct row {
     /* EFER: SCE where CPUID has SYSCALL, LME, NXE; LMA is read-only; APM 2, 3.1.7: LMA is to be what it is, 7:1 are RAZ. */
     {"PDdn", 0xc0000080, 0xc0000080, 1, 0, 0x800, 0, 0},
     {"k2NSIHh", 0xc0000080, 0xc0000080, 1, 0, 0x901, 0x400, 0},
-    {"qoMx", 0xc0000080, 0xc0000080, 1, 0, 0x901, 0xfe, 0},
+    {"o", 0xc0000080, 0xc0000080, 1, 0, 0x901, 0xfe, 0},
+    {"qMx", 0xc0000080, 0xc0000080, 1, 0, 0x1901, 0xfe, 0},       /* SVME */
     {"m", 0xc0000080, 0xc0000080, 1, 0, 0x800, 0xfe, 0},
     {LM, 0xc0000081, 0xc0000081, 1, 0, ALL, 0, 0},               /* STAR */
     {LM, 0xc0000082, 0xc0000083, 1, 0, ALL, 0, CANONICAL},       /* LSTAR, CSTAR */
@@ -189,7 +190,8 @@ static const struct row {
     {AMD, 0xc0010111, 0xc0010111, 1, 0x30000, LOW, UPPER, 0},                    /* SMM_BASE, SMM_ADDR, SMM_MASK */
     {AMD, 0xc0010112, 0xc0010112, 1, 0, UINT64_C(0xfffffe0000), ~UINT64_C(0xfffffe0000), 0},
     {AMD, 0xc0010113, 0xc0010113, 1, 0, UINT64_C(0xfffffe773f), ~UINT64_C(0xfffffe773f), 0},
-    {AMD, 0xc0010114, 0xc0010114, 1, 0x18, 7, UPPER | 0x18, 0},                  /* VM_CR: locked, SVM disabled */
+    {"om", 0xc0010114, 0xc0010114, 1, 0x18, 7, UPPER | 0x18, 0},                  /* VM_CR: locked, SVM disabled */
+    {"qMx", 0xc0010114, 0xc0010114, 1, 0, 0x1f, UPPER, 0},                        /* where there is SVM it is not */
     {AMD, 0xc0010115, 0xc0010115, 1, 0, 1, UPPER, 0},                            /* IGNNE */
     {AMD, 0xc0010117, 0xc0010117, 1, 0, ~UINT64_C(0xfff), 0, PHYS},             /* VM_HSAVE_PA */
     {AMD, 0xc0011020, 0xc0011022, 1, 0, LOW, UPPER, 0},                          /* LS_CFG, IC_CFG, DC_CFG */
@@ -349,7 +351,7 @@ START_TEST(efer_in_long_mode)
     EQ(s->efer, EFER_LMA | EFER_LME | EFER_NXE);
     EQ(put(0xc0000080, EFER_LME), !_i); /* AMD's is to be what it is */
     EQ(s->efer, EFER_LMA | EFER_LME | (_i ? EFER_NXE : 0));
-    ck_assert(!put(0xc0000080, EFER_LMA | EFER_LME | 0x1000)); /* SVME */
+    EQ(put(0xc0000080, EFER_LMA | EFER_LME | EFER_SVME), _i); /* with SVM */
 }
 END_TEST
 
