@@ -497,5 +497,7 @@ struct drive_geometry drive_geometry(const struct drive *d)
 
         return g ? *g : (struct drive_geometry){0};
     }
+    if (cylinders < DRIVE_LEAST_CYLINDERS)
+        cylinders = DRIVE_LEAST_CYLINDERS;
     return (struct drive_geometry){cylinders > 16383 ? 16383 : (uint32_t)cylinders, 16, 63};
 }

@@ -197,7 +197,11 @@ vtime_t drive_duration(const struct drive *d, uint64_t len);
 struct drive_geometry {
     uint32_t cylinders, heads, sectors; /* the last: in a track, counted from 1 */
 };
-/* Disks: 16 heads of 63 sectors, as many cylinders as are whole, at most 16383. Floppies: the format
+/* Fewer cylinders no disk has, however small its image is: firmware takes one of none for no disk. As in QEMU; what lies behind
+ * the image's end cannot be read, however it is addressed. */
+#define DRIVE_LEAST_CYLINDERS 2u
+
+/* Disks: 16 heads of 63 sectors, as many cylinders as are whole, from DRIVE_LEAST_CYLINDERS to 16383. Floppies: the format
  * of that size (160K to 2.88M), 2.88M if none has it; cylinders 0: one that no drive reads. */
 struct drive_geometry drive_geometry(const struct drive *d);
 

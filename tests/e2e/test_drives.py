@@ -143,6 +143,21 @@ def claim_the_guest_sees_what_it_wrote_and_the_image_stays():
         equal(d.content(), DATA)
 
 
+# INT 13h reads the boot sector once more, by cylinder, head and sector.
+BOOT_SECTOR = bytes.fromhex("31c0 8ed8 8ec0 b80102 bb0080 b90100 ba8000 cd13 b001 720a 813efe8155aa 7502 b015 e6f4 f4 ebfd")
+
+
+def claim_firmware_boots_from_an_ide_disk_of_one_sector():
+    """(On other controllers SeaBIOS itself has no cylinder for so small a disk, in QEMU, too.)"""
+    with Disk() as d:
+        for size in 512, 700, 1009 * 512:
+            boot = d.path("boot%d.img" % size)
+            with open(boot, "wb") as f:
+                f.write((BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa").ljust(size, b"\0"))
+            got, text = run("--bios", SEABIOS, "--run", "--listen", "none", "--serial", "none", "-hda", boot)
+            equal(got, 0x15 << 1 | 1, (size, text))
+
+
 def claim_bad_sectors_are_errors_of_the_disk():
     with Disk() as d:
         for bad, want in (("1003", 201), ("2007+2", 201), ("1008", status(DATA))):

@@ -322,6 +322,27 @@ START_TEST(time_is_a_function_of_configuration_and_request)
 }
 END_TEST
 
+/* As in QEMU: firmware takes a disk of no cylinders for none. */
+START_TEST(the_smallest_disk_has_two_cylinders)
+{
+    static const struct {
+        uint64_t sectors;
+        uint32_t cylinders;
+    } disks[] = {{1, 2}, {1008, 2}, {3 * 1008 - 1, 2}, {3 * 1008, 3}, {UINT32_MAX, 16383}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(disks); i++) {
+        struct drive_config c = {.name = "hd0", .size = disks[i].sectors * 512, .sector_size = 512};
+        struct bench *b = bench_create(&c);
+        struct drive_geometry g = drive_geometry(b->d);
+        uint8_t sector[512];
+
+        ck_assert(g.cylinders == disks[i].cylinders && g.heads == 16 && g.sectors == 63);
+        ck_assert_int_eq(drive_read(b->d, c.size, sector, 512, NULL), DRIVE_OUT_OF_RANGE);
+        bench_destroy(b);
+    }
+}
+END_TEST
+
 START_TEST(floppies_have_the_geometry_of_their_size)
 {
     struct drive_config c = {.name = "fd0", .media = DRIVE_FLOPPY, .size = 1474560, .sector_size = 512};
@@ -397,6 +418,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_discard_is_ignored_or_makes_zeros_as_configured);
     tcase_add_test(t, an_odd_image_is_padded_to_whole_sectors);
     tcase_add_test(t, time_is_a_function_of_configuration_and_request);
+    tcase_add_test(t, the_smallest_disk_has_two_cylinders);
     tcase_add_test(t, floppies_have_the_geometry_of_their_size);
     tcase_add_test(t, a_floppy_of_no_formats_size_is_the_beginning_of_a_large_one);
     tcase_add_test(t, a_configuration_that_no_drive_has_is_refused);

@@ -347,6 +347,8 @@ static void identify(const struct drive *d, const struct ata_unit *u, uint8_t *r
     uint32_t cylinders = u->heads && u->sectors ? (uint32_t)(most28 / u->heads / u->sectors) : 0;
 
     cylinders = cylinders > 65535 ? 65535 : cylinders;
+    if (u->heads && u->sectors && cylinders < DRIVE_LEAST_CYLINDERS)
+        cylinders = DRIVE_LEAST_CYLINDERS;
     put_words(r, 0, 0x0040, 1);
     put_words(r, 1, g.cylinders, 1);
     put_words(r, 3, g.heads, 1);
