@@ -118,6 +118,16 @@ static int check_bytes(enum image_kind kind, const struct boot_image *b, struct 
     return 0;
 }
 
+/* OVMF's builds with Secure Boot want memory that only SMM reaches, which this board has not. They say nothing, and go no further. */
+static void warn_of_secure_boot(const char *file)
+{
+    const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+
+    if (strstr(name, "OVMF") && (strstr(name, ".secboot.") || strstr(name, ".ms.") || strstr(name, ".snakeoil.")))
+        fprintf(stderr, "hindcast: %s: a build of OVMF for Secure Boot, which wants a q35 with SMM; on this board use the one without "
+                        "secboot, ms or snakeoil in its name\n", file);
+}
+
 /* A file; or a module with a command line of its own, "FILE WORDS". */
 static int load(struct images *im, enum image_kind kind, const char *spec, uint64_t memory_bytes, struct error *err)
 {
@@ -133,6 +143,8 @@ static int load(struct images *im, enum image_kind kind, const char *spec, uint6
     }
     r = host_load_file(file, row->limit ? row->limit : memory_bytes, row->limit_means, &im->bytes[n], err);
     name_image(im, n, file, file == spec ? NULL : spec);
+    if (r == 0 && kind == IMAGE_PFLASH0)
+        warn_of_secure_boot(file);
     return r < 0 ? r : check_bytes(kind, &im->boot[n], err);
 }
 

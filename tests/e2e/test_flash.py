@@ -41,6 +41,15 @@ def content(path):
         return f.read()
 
 
+def claim_an_ovmf_for_secure_boot_is_warned_of():
+    with tempfile.TemporaryDirectory() as d:
+        for name, warned in (("OVMF_CODE_4M.secboot.fd", True), ("OVMF_CODE_4M.ms.fd", True), ("OVMF_CODE_4M.fd", False)):
+            path, (code, data) = os.path.join(d, name), files(d)
+            os.rename(code, path)
+            text = run("--pflash", path, "--pflash", data, "--run", "--listen", "none")[1]
+            check(("build of OVMF for Secure Boot" in text) == warned, (name, text))
+
+
 def claim_what_the_guest_programs_stays_in_memory():
     with tempfile.TemporaryDirectory() as d:
         code, data = files(d)
