@@ -246,9 +246,11 @@ static int run_xp(struct rsp_monitor_call *call, struct error *err)
         uint64_t value = 0;
 
         if (s->ops->read_memory(s->ctx, true, addr, &value, f.unit) != f.unit) {
+            int why = s->ops->explain_physical ? s->ops->explain_physical(s->ctx, addr, err) : 0;
+
             if (i)
                 buffer_append_byte(call->out, '\n');
-            return error_set(err, -EFAULT, "no memory at physical address 0x%" PRIx64, addr);
+            return why < 0 ? why : error_set(err, -EFAULT, "no memory at physical address 0x%" PRIx64, addr);
         }
         if (i % per_line == 0)
             buffer_printf(call->out, "%s%016" PRIx64 ":", i ? "\n" : "", addr);

@@ -91,6 +91,19 @@ static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, si
     return read_guest(ctx, physical, addr, buf, len);
 }
 
+/* A device's registers: reading them would change something. */
+static int explain_physical(void *ctx, uint64_t addr, struct error *err)
+{
+    const struct server *s = ctx;
+    const struct region *r = memory_find(&s->machine->memory, addr);
+
+    if (!r || !r->dev)
+        return 0;
+    return error_set(err, -EFAULT, "0x%" PRIx64 " belongs to the device %s, whose registers cannot be read without side effects%s%s%s", addr,
+                     r->dev->name, r->dev->ops->describe ? "; monitor info devices " : "", r->dev->ops->describe ? r->dev->name : "",
+                     r->dev->ops->describe ? " shows its state" : "");
+}
+
 static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
 {
     struct server *s = ctx;
@@ -254,6 +267,7 @@ void server_target_init(struct server *s)
         .read_register = read_register,
         .write_register = write_register,
         .read_memory = read_memory,
+        .explain_physical = explain_physical,
         .write_memory = write_memory,
         .memory_map = get_memory_map,
         .memory_region = memory_region,
