@@ -450,9 +450,26 @@ static int misspelt_command(struct rsp_session *s, const char *line, struct erro
     return error_set(err, -EINVAL, "unknown command \"%.*s\"; \"help\" lists all", (int)shown, line);
 }
 
+/* A word of another monitor: the longest that the line begins with. */
+static int foreign_command(struct rsp_session *s, const char *line, struct error *err)
+{
+    const struct rsp_monitor_word *best = NULL;
+
+    for (unsigned i = 0; i < s->ops->nwords; i++) {
+        const struct rsp_monitor_command c = {.name = s->ops->words[i].name, .args = "[/FMT]"};
+
+        if (match_name(&c, line) && (!best || strlen(c.name) > strlen(best->name)))
+            best = &s->ops->words[i];
+    }
+    return best ? error_set(err, -EINVAL, "there is no \"%s\" here: %s", best->name, best->here) : 0;
+}
+
 static int unknown_command(struct rsp_session *s, const char *line, struct error *err)
 {
-    int r = shortened_command(s, line, err);
+    int r = foreign_command(s, line, err);
+
+    if (r == 0)
+        r = shortened_command(s, line, err);
 
     return r < 0 ? r : misspelt_command(s, line, err);
 }

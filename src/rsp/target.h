@@ -114,6 +114,12 @@ struct rsp_monitor_command {
     int (*run)(struct rsp_monitor_call *call, struct error *err);
 };
 
+/* What another monitor calls something: `name` (as in a command), and what to say to who asks for it by that, the command that
+ * does it here, or that there is none. */
+struct rsp_monitor_word {
+    const char *name, *here;
+};
+
 /* ---- tracepoints (trace.h) ---- */
 
 struct agent_env;
@@ -197,6 +203,9 @@ struct rsp_target_ops {
      * with the name of a built-in one replaces it. */
     const struct rsp_monitor_command *monitor;
     unsigned nmonitor;
+    /* Words of other monitors for what is none of these commands; may be NULL. */
+    const struct rsp_monitor_word *words;
+    unsigned nwords;
 };
 
 #endif

@@ -258,6 +258,8 @@ int monitor_console_find(struct rsp_monitor_call *call, struct error *err);
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;
+extern const struct rsp_monitor_word server_monitor_words[]; /* QEMU's, for what has another name here */
+extern const unsigned server_monitor_nwords;
 
 /* server.c: the timeline is about to be moved, forward or back, with a progress line or without. */
 void server_begin_run(struct server *s, bool forward, bool progress);

@@ -678,17 +678,38 @@ static void print_plain_registers(const struct cpu *cpu, struct buffer *out)
     }
 }
 
+static void print_registers(const struct server *s, const struct cpu *cpu, struct buffer *out)
+{
+    if (s->machine->ncpus > 1)
+        buffer_printf(out, "CPU #%u\n", cpu->index);
+    if (cpu->ops->describe)
+        cpu->ops->describe(cpu, out);
+    else
+        print_plain_registers(cpu, out);
+}
+
 HANDLER(cmd_info_registers)
 {
-    const struct cpu *cpu = selected_cpu(call);
+    const struct server *s = server_of(call);
 
-    (void)err;
-    if (server_of(call)->machine->ncpus > 1)
-        buffer_printf(call->out, "CPU #%u\n", cpu->index);
-    if (cpu->ops->describe)
-        cpu->ops->describe(cpu, call->out);
-    else
-        print_plain_registers(cpu, call->out);
+    if (!call->argc)
+        print_registers(s, selected_cpu(call), call->out);
+    else if (strcmp(arg(call, 0), "-a"))
+        return error_set(err, -EINVAL, "'%s' means nothing here: there is -a", arg(call, 0));
+    for (unsigned i = 0; call->argc && i < s->machine->ncpus; i++)
+        print_registers(s, s->machine->cpus[i], call->out);
+    return 0;
+}
+
+/* QEMU's word, and its answer. */
+HANDLER(cmd_gva2gpa)
+{
+    const struct cpu *cpu = selected_cpu(call);
+    paddr_t pa;
+
+    if (!cpu->ops->translate(cpu, call->argv[0].number, &pa))
+        return error_set(err, -EFAULT, "0x%" PRIx64 " is not mapped here", (uint64_t)call->argv[0].number);
+    buffer_printf(call->out, "gpa: %#" PRIx64 "\n", pa);
     return 0;
 }
 
@@ -1304,7 +1325,8 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info snapshots", "", "named snapshots", cmd_info_snapshots},
     {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
     {"info cpus", "", "the CPUs: where they stand, and how many steps each has made", cmd_info_cpus},
-    {"info registers", "", "the registers of the CPU that the debugger looks at", cmd_info_registers},
+    {"info registers", "[-a]", "the registers of the CPU that the debugger looks at; -a: of all CPUs", cmd_info_registers},
+    {"gva2gpa", "ADDRESS:n", "the physical address of a virtual one, for the CPU that the debugger looks at", cmd_gva2gpa},
     {"info tlb", "", "the page tables, page by page", cmd_info_tlb},
     {"info jit", "", "what runs the guest: translated and compiled blocks, misses", cmd_info_jit},
     {"info mem", "", "mapped virtual memory", cmd_info_mem},
@@ -1354,3 +1376,80 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"maintenance fail", "POSITION:n", "for the tests: hindcast breaks at POSITION", cmd_maintenance_fail},
 };
 const unsigned server_monitor_count = ARRAY_LEN(server_monitor_commands);
+
+/* Words of QEMU's monitor that a person may try, and what they are here. One that becomes a command is no row any more. */
+const struct rsp_monitor_word server_monitor_words[] = {
+    {"info lapic", "info irq shows the interrupt controllers"},
+    {"info ioapic", "info irq shows the interrupt controllers"},
+    {"info pic", "info irq shows the interrupt controllers"},
+    {"info qtree", "info devices shows each device, info pci and info usb what is plugged in where"},
+    {"info qdm", "info devices shows each device, info pci and info usb what is plugged in where"},
+    {"info qom-tree", "info devices shows each device, info pci and info usb what is plugged in where"},
+    {"info virtio", "info devices shows each device, info pci and info usb what is plugged in where"},
+    {"info tpm", "info devices shows each device"},
+    {"info ramblock", "info mtree shows what memory is where"},
+    {"info roms", "info mtree shows what memory is where"},
+    {"info memdev", "info mtree shows what memory is where"},
+    {"info memory-devices", "info mtree shows what memory is where"},
+    {"info memory_size_summary", "info mtree shows what memory is where"},
+    {"info blockstats", "info block shows the drives"},
+    {"info block-jobs", "info block shows the drives"},
+    {"info usbhost", "info usb shows what is plugged in; lsusb what the host has"},
+    {"info usernet", "info network shows the cards and what they are connected to"},
+    {"info mice", "info usb and info devices show keyboards and pointers"},
+    {"info vnc", "screen and screendump show what is on the screen"},
+    {"info spice", "screen and screendump show what is on the screen"},
+    {"info opcount", "info jit shows what runs the guest"},
+    {"info profile", "info jit shows what runs the guest"},
+    {"info accel", "info jit shows what runs the guest"},
+    {"info kvm", "info jit shows what runs the guest"},
+    {"info hotpluggable-cpus", "info cpus shows the CPUs"},
+    {"info numa", "info cpus shows the CPUs"},
+    {"info version", "hindcast --version says it"},
+    {"info name", "info status says how the guest is"},
+    {"info uuid", "info status says how the guest is"},
+    {"info migrate", "there is no migration; save FILE writes the history"},
+    {"info trace-events", "trace FROM TO shows every step of a stretch of history"},
+    {"c", "the debugger lets the guest run (continue), and stops it (Ctrl-c)"},
+    {"cont", "the debugger lets the guest run (continue), and stops it (Ctrl-c)"},
+    {"x", "the debugger reads virtual memory and computes; xp shows physical memory"},
+    {"print", "the debugger reads virtual memory and computes; xp shows physical memory"},
+    {"p", "the debugger reads virtual memory and computes; xp shows physical memory"},
+    {"memsave", "the debugger writes memory to a file (gdb: dump binary memory FILE FROM TO)"},
+    {"pmemsave", "the debugger writes memory to a file (gdb: dump binary memory FILE FROM TO)"},
+    {"gdbserver", "this is one: --listen says where"},
+    {"cpu", "the debugger chooses a CPU as a thread (gdb: thread N, where CPU #0 is thread 1)"},
+    {"nmi", "nothing from outside makes one"},
+    {"mce", "nothing from outside makes one"},
+    {"o", "accesses to ports change something; io lists what the guest made"},
+    {"i", "accesses to ports change something; io lists what the guest made"},
+    {"device_add", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"device_del", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"netdev_add", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"netdev_del", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"drive_add", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"drive_del", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"chardev-add", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"chardev-remove", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"object_add", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"object_del", "devices are given at the start (--device help); media of drives change (change, eject)"},
+    {"migrate", "there is no migration; save FILE writes the history, which hindcast --replay opens"},
+    {"boot_set", "bootindex= of --device says at the start what is booted"},
+    {"set_link", "the network is set up at the start (--nic)"},
+    {"hostfwd_add", "the network is set up at the start (--nic)"},
+    {"hostfwd_remove", "the network is set up at the start (--nic)"},
+    {"one-insn-per-tb", "--engine interpreter says so at the start"},
+    {"singlestep", "--engine interpreter says so at the start"},
+    {"log", "what happened is asked for afterwards: trace, exceptions, interrupts, io, calls (help lists all)"},
+    {"logfile", "what happened is asked for afterwards: trace, exceptions, interrupts, io, calls (help lists all)"},
+    {"trace-event", "what happened is asked for afterwards: trace, exceptions, interrupts, io, calls (help lists all)"},
+    {"wavcapture", "--audiodev wav writes what is played to a file"},
+    {"stopcapture", "--audiodev wav writes what is played to a file"},
+    {"info capture", "--audiodev wav writes what is played to a file"},
+    {"snapshot_blkdev", "commit DRIVE FILE writes what a drive holds here"},
+    {"drive_backup", "commit DRIVE FILE writes what a drive holds here"},
+    {"drive_mirror", "commit DRIVE FILE writes what a drive holds here"},
+    {"watchdog_action", "--watchdog-action says at the start what a watchdog does"},
+    {"dump-guest-memory", "the debugger writes memory to a file (gdb: dump binary memory FILE FROM TO)"},
+};
+const unsigned server_monitor_nwords = ARRAY_LEN(server_monitor_words);

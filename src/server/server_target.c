@@ -277,6 +277,8 @@ void server_target_init(struct server *s)
         .positions = positions,
         .monitor = server_monitor_commands,
         .nmonitor = server_monitor_count,
+        .words = server_monitor_words,
+        .nwords = server_monitor_nwords,
     };
 }
 

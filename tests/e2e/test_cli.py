@@ -550,6 +550,24 @@ def claim_registers_of_devices_are_not_read_but_it_is_said_where_to_look():
         rsp.close()
 
 
+def claim_words_of_qemus_monitor_are_led_to_what_is_here():
+    with Server("--smp", "2") as s:
+        rsp = s.client()
+        for line, pattern in (
+                ("info lapic", r"info irq"), ("info pic", r"info irq"), ("info qtree", r"info devices"), ("info roms", r"info mtree"),
+                ("info version", r"--version"), ("c", r"continue"), ("cont", r"continue"), ("x /4xw 0", r"xp"), ("x/4xw 0", r"xp"),
+                ("nmi", r"nothing from outside"), ("device_add e1000", r"--device"), ("cpu 1", r"thread")):
+            not_done(rsp, line, r'there is no "%s" here: .*%s' % (line.split(" ")[0].split("/")[0], pattern) if not line.startswith("info") else
+                     r'there is no "%s" here: .*%s' % (line, pattern))
+        for line in ("info registers", "info cpus", "info mem", "info network", "info block", "info chardev", "info status", "info tlb", "stop",
+                     "info registers -a"):
+            rsp.monitor(line)
+        contains(rsp.monitor("info registers -a"), r"(?s)CPU #0.*CPU #1")
+        equal(rsp.monitor("gva2gpa 0x100000").strip(), "gpa: 0x100000")
+        not_done(rsp, "info registers all", r"there is -a")
+        rsp.close()
+
+
 def claim_the_running_program_is_not_written_over():
     with tempfile.TemporaryDirectory() as d:
         own = os.path.join(d, "hindcast")
