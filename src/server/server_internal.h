@@ -255,6 +255,9 @@ int monitor_screen_wait(struct rsp_monitor_call *call, struct error *err);
 int monitor_screen_first(struct rsp_monitor_call *call, struct error *err);
 int monitor_console_find(struct rsp_monitor_call *call, struct error *err);
 
+/* server_dump.c */
+int monitor_dump_guest_memory(struct rsp_monitor_call *call, struct error *err);
+
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;

@@ -1326,6 +1326,10 @@ const struct rsp_monitor_command server_monitor_commands[] = {
     {"info hash", "", "hash of the whole state, and of its parts", cmd_info_hash},
     {"info cpus", "", "the CPUs: where they stand, and how many steps each has made", cmd_info_cpus},
     {"info registers", "[-a]", "the registers of the CPU that the debugger looks at; -a: of all CPUs", cmd_info_registers},
+    {"dump-guest-memory", "FILE [force]",
+     "the whole machine as it is at this position, as an ELF core for crash, gdb and drgn\n"
+     "Physical addresses, not paged and not compressed; pages of zeros are holes of the file. force: in place of another file.",
+     monitor_dump_guest_memory},
     {"gva2gpa", "ADDRESS:n", "the physical address of a virtual one, for the CPU that the debugger looks at", cmd_gva2gpa},
     {"info tlb", "", "the page tables, page by page", cmd_info_tlb},
     {"info jit", "", "what runs the guest: translated and compiled blocks, misses", cmd_info_jit},
@@ -1450,6 +1454,5 @@ const struct rsp_monitor_word server_monitor_words[] = {
     {"drive_backup", "commit DRIVE FILE writes what a drive holds here"},
     {"drive_mirror", "commit DRIVE FILE writes what a drive holds here"},
     {"watchdog_action", "--watchdog-action says at the start what a watchdog does"},
-    {"dump-guest-memory", "the debugger writes memory to a file (gdb: dump binary memory FILE FROM TO)"},
 };
 const unsigned server_monitor_nwords = ARRAY_LEN(server_monitor_words);

@@ -1,6 +1,6 @@
 # End to end: a real gdb and raw clients against the whole program.
 E2E_TESTS = tests/e2e/test_gdb.py tests/e2e/test_connection.py tests/e2e/test_cli.py tests/e2e/test_terminal.py \
-	tests/e2e/test_flash.py tests/e2e/test_bios.py tests/e2e/test_record.py tests/e2e/test_semihosting.py \
+	tests/e2e/test_flash.py tests/e2e/test_dump.py tests/e2e/test_bios.py tests/e2e/test_record.py tests/e2e/test_semihosting.py \
 	tests/e2e/test_corpus.py tests/e2e/test_drives.py tests/e2e/test_dma.py tests/e2e/test_network.py \
 	tests/e2e/test_ports.py tests/e2e/test_smm.py tests/e2e/test_sleep.py tests/e2e/test_floppy.py tests/e2e/test_ends.py \
 	tests/e2e/test_astray.py tests/e2e/test_usb.py tests/e2e/test_usb_host.py
