@@ -6,6 +6,7 @@ import tempfile
 
 import harness
 from harness import AARCH64, I386, Server, check, contains, equal
+from rspclient import RspError
 from test_cli import not_done
 
 # Of an architecture: e_machine, where pr_reg is, and the registers in it by their places in gdb's g packet: (in the note, offset in the
@@ -107,6 +108,21 @@ def claim_a_core_of_an_x86_64_is_what_the_debugger_sees():
 
 def claim_a_core_of_an_aarch64_is_what_the_debugger_sees():
     dumps(AARCH64, "aarch64")
+
+
+def claim_a_core_that_is_interrupted_leaves_nothing():
+    with tempfile.TemporaryDirectory() as d, Server("--machine", "pc", "--memory", "32G", "--cpu", "max", I386.store, guest=None) as s:
+        rsp = s.client()
+        rsp.send("qRcmd," + ("dump-guest-memory " + os.path.join(d, "core")).encode().hex())
+        rsp.interrupt()
+        try:
+            text = rsp.wait()
+        except RspError as e:
+            text = str(e)
+        contains(text, "interrupted")
+        equal(os.listdir(d), [])
+        equal(rsp.position(), 0)
+        rsp.close()
 
 
 if __name__ == "__main__":
