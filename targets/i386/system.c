@@ -65,7 +65,8 @@ static bool long_mode_may_switch(const struct i386_cpu *c, bool on)
     const struct i386_state *s = c->st;
     bool tss16 = (s->seg[SEG_TR].attr & SEG_ATTR_TYPE) == SYS_TSS16_BUSY;
 
-    if (on && (!(s->cr4 & CR4_PAE) || (s->seg[SEG_CS].attr & SEG_ATTR_L) || (s->seg[SEG_TR].valid && tss16)))
+    /* AMD's do not mind: KVM gives the CPUs that it starts one of 16 bits. */
+    if (on && (!(s->cr4 & CR4_PAE) || (s->seg[SEG_CS].attr & SEG_ATTR_L) || (!c->model->amd && s->seg[SEG_TR].valid && tss16)))
         return false;
     return on || !(i386_64bit(s) || (s->cr4 & CR4_PCIDE));
 }

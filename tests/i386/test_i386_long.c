@@ -68,6 +68,23 @@ START_TEST(the_number_of_levels_does_not_change_in_long_mode)
 }
 END_TEST
 
+/* SDM 3A 9.8.5: a TSS of 16 bits is #GP. AMD's processors do not look: KVM's CPUs come to long mode with one. */
+START_TEST(a_tss_of_16_bits_keeps_intels_out_of_long_mode)
+{
+    teardown();
+    b = bench64_new(_i ? "qemu64" : "Haswell");
+    s = b->s;
+    s->seg[SEG_CS] = i386_flat_segment(S_CODE, 11, 0, SEG_ATTR_DB);
+    s->seg[SEG_TR].attr = SEG_ATTR_P | SYS_TSS16_BUSY;
+    s->seg[SEG_TR].valid = 1;
+    s->cr0 &= ~CR0_PG;
+    s->efer = EFER_LME;
+    refresh(b);
+    EQ(i386_set_cr0(b->c, s->cr0 | CR0_PG), _i);
+    EQ(i386_long(s), _i);
+}
+END_TEST
+
 /* SDM 3A 2.5: the upper halves of CR0 and CR4 are reserved and must be written with zeros. */
 START_TEST(the_upper_halves_of_cr0_and_cr4_are_reserved)
 {
@@ -930,6 +947,7 @@ Suite *test_suite(void)
     tcase_add_loop_test(t, an_interrupt_stack_makes_ss_null_at_any_level, 0, 2);
     tcase_add_test(t, an_interrupt_stack_is_taken_before_that_of_the_new_level);
     tcase_add_loop_test(t, the_number_of_levels_does_not_change_in_long_mode, 0, 2);
+    tcase_add_loop_test(t, a_tss_of_16_bits_keeps_intels_out_of_long_mode, 0, 2);
     tcase_add_loop_test(t, the_upper_halves_of_cr0_and_cr4_are_reserved, 0, 2);
     tcase_add_loop_test(t, an_ldt_descriptor_is_looked_at_as_a_whole, 0, 5);
     tcase_add_test(t, pcide_is_set_in_long_mode_while_the_identifier_is_0);
