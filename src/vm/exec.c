@@ -564,8 +564,12 @@ uint64_t ucpu_step_pc(const struct cpu *cpu)
 {
     const struct ucpu *c = (const struct ucpu *)(const void *)cpu;
     const struct block *b = c->block;
+    uint64_t va;
 
-    return b ? (b->key.va + b->insns[b->steps - 1].pc_offset) & c->exec->va_mask : c->exec->entry_pc;
+    if (!b)
+        return c->exec->entry_pc;
+    va = b->key.va + b->insns[b->steps - 1].pc_offset;
+    return b->key.va >> 32 ? va : va & c->exec->va_mask; /* which may be that of the mode that the instruction has changed to */
 }
 
 void ucpu_drop_derived(struct cpu *cpu)

@@ -536,10 +536,8 @@ uint64_t i386_stretch(const struct cpu *cpu, uint64_t va)
     } else if (va > 0xffffffffu) {
         return 0;
     }
-    if (i386_svm_nested(c->st))
-        span = PAGE_SIZE;
-    else if (!(c->st->cr0 & CR0_PG))
-        span = (uint64_t)1 << 20; /* A20 may be off */
+    if (!(c->st->cr0 & CR0_PG))
+        span = i386_svm_nested(c->st) ? PAGE_SIZE : (uint64_t)1 << 20; /* A20 may be off */
     else if (walk_tables(&w, va, &found))
         span = (uint64_t)1 << found.missing;
     if (c->st->smm && span > I386_SMRAM_SIZE)

@@ -318,6 +318,11 @@ def through_history(guest, table, name):
     check("%s: 40 steps back from there and forward go through equal states" % name, not bad, bad)
     check("%s: back at its beginning" % name, back_to(rsp, table["nested_main"]), hex(pc(rsp)))
     marks.append((rsp.position(), state_hash(rsp)))
+    tlb = rsp.monitor("info tlb")
+    check("%s: its tables are listed" % name, re.search(r"^[0-9a-f]{16}-", tlb, re.M), tlb[:300])
+    switches = rsp.monitor("mode-switches newest first limit 4000 to %d" % marks[-1][0])
+    entries = re.findall(r"pc=0x(\w+) old=64bit-ring0 new=guest-real", switches)
+    check("%s: a VMRUN to another mode is where the host has it" % name, entries and all(len(e) == 16 for e in entries), entries[:4])
     bad = []
     for position, want in reversed(marks):
         go(rsp, position)
