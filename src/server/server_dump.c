@@ -1,6 +1,6 @@
 /*
  * monitor dump-guest-memory: the whole machine, as it is at the present position, as an ELF core file (System V gABI, 4 and 5) with
- * physical addresses, for crash, gdb and drgn. As QEMU writes it without paging: a PT_NOTE, and a PT_LOAD for each stretch of RAM and
+ * physical addresses, as crash, gdb and drgn take it. As QEMU writes it without paging: a PT_NOTE, and a PT_LOAD for each stretch of RAM and
  * ROM, whose virtual addresses are the physical ones.
  *
  * Notes: for each CPU an NT_PRSTATUS in the layout of Linux (struct elf_prstatus of the architecture), whose pr_pid is the CPU's
@@ -89,6 +89,15 @@ static const struct kind *kind_of(const struct cpu *cpu)
     if (read_named(cpu, "x0", value, sizeof(value)))
         return &kind_aarch64;
     return read_named(cpu, "rip", value, sizeof(value)) ? &kind_x86_64 : &kind_i386;
+}
+
+/* Does code run whose registers are wider than those that are shown? */
+static bool runs_wider_code(const struct machine *m, const struct kind *k)
+{
+    for (unsigned i = 0; i < m->ncpus; i++)
+        if (m->cpus[i]->ops->abi(m->cpus[i], false)->word > k->word)
+            return true;
+    return false;
 }
 
 /* ---- notes ---- */
@@ -334,6 +343,7 @@ int monitor_dump_guest_memory(struct rsp_monitor_call *call, struct error *err)
 {
     struct server *s = call->ctx;
     const char *path = call->argv[0].text, *more = call->argc > 1 ? call->argv[1].text : "";
+    const struct kind *kind;
     struct core *c;
     int r;
 
@@ -342,8 +352,12 @@ int monitor_dump_guest_memory(struct rsp_monitor_call *call, struct error *err)
                                        "not compressed", path);
     if (*more && strcmp(more, "force"))
         return error_set(err, -EINVAL, "'%s' means nothing here: there is force", more);
+    kind = kind_of(s->machine->cpus[0]);
+    if (runs_wider_code(s->machine, kind))
+        return error_set(err, -EINVAL, "the registers that a debugger sees are an i386's (--gdb-arch), and a CPU runs 64-bit code: a core of them "
+                                       "would be wrong");
     c = xcalloc(1, sizeof(*c));
-    c->kind = kind_of(s->machine->cpus[0]);
+    c->kind = kind;
     buffer_init(&c->notes);
     put_notes(&c->notes, c->kind, s->machine);
     find_stretches(c, &s->machine->memory);

@@ -261,7 +261,9 @@ int monitor_dump_guest_memory(struct rsp_monitor_call *call, struct error *err);
 /* server_monitor.c */
 extern const struct rsp_monitor_command server_monitor_commands[];
 extern const unsigned server_monitor_count;
-extern const struct rsp_monitor_word server_monitor_words[]; /* QEMU's, for what has another name here */
+
+/* server_words.c */
+extern const struct rsp_monitor_word server_monitor_words[];
 extern const unsigned server_monitor_nwords;
 
 /* server.c: the timeline is about to be moved, forward or back, with a progress line or without. */

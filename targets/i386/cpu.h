@@ -16,7 +16,7 @@
  *   lbr.c       last branches
  *   string.c    string instructions, port I/O
  *   smm.c       system management mode
- *   svm.c       AMD's virtual machines, lower_guest.c what they intercept   (svm.h)
+ *   svm.c       AMD's virtual machines   (svm.h)
  *   pmu.c       performance counters
  *   long.c      what long mode adds: its interrupts and returns, SYSCALL, SWAPGS...
  *   cpuid.c     CPUID; model.c its contents

@@ -246,9 +246,10 @@ static const struct row xsave_0fae[] = {FROW1(LM, XSAVE, M), FROW1(LM, XRSTOR, M
     xsave_0fc7[] = {FROW1(LM, XRSTORS, M), FROW1(LM, XSAVEC, M), FROW1(LM, XSAVES, M)};
 static const struct row group_7_registers[64] = {
     [0x08] = FROW0(LM, MONITOR), [0x09] = FROW0(LM, MWAIT), [0x0a] = FROW0(LM, CLAC), [0x0b] = FROW0(LM, STAC),
-    [0x10] = FROW0(LM, XGETBV), [0x11] = FROW0(LM, XSETBV), [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
+    [0x10] = FROW0(LM, XGETBV), [0x11] = FROW0(LM, XSETBV),
     [0x18] = FROW0(LM, VMRUN), [0x19] = FROW0(LM, VMMCALL), [0x1a] = FROW0(LM, VMLOAD), [0x1b] = FROW0(LM, VMSAVE),
     [0x1c] = FROW0(LM, STGI), [0x1d] = FROW0(LM, CLGI), [0x1e] = FROW0(LM, SKINIT), [0x1f] = FROW0(LM, INVLPGA),
+    [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
     [0x38] = FROW0(LM | ONLY64, SWAPGS), [0x39] = FROW0(LM, RDTSCP),
 };
 

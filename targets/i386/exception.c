@@ -706,13 +706,36 @@ static bool init_ready(const struct i386_state *s)
     return s->init_pending && !s->smm && !s->svm.gif_clear;
 }
 
+/* What comes before the next instruction, in the order of the table. */
+enum upcoming {
+    EVENT_NONE, EVENT_INJECTED /* into a guest, by its VMRUN */, EVENT_SMI, EVENT_INIT, EVENT_TRAP, EVENT_NMI, EVENT_INTR,
+    EVENT_VIP, EVENT_VINTR /* a guest's virtual interrupt */, EVENT_COUNT,
+};
+
+static enum upcoming next_event(const struct i386_state *s)
+{
+    if (s->svm.inject)
+        return EVENT_INJECTED;
+    if (smi_ready(s))
+        return EVENT_SMI;
+    if (init_ready(s))
+        return EVENT_INIT;
+    if (trap_ready(s))
+        return EVENT_TRAP;
+    if (nmi_ready(s))
+        return EVENT_NMI;
+    if (intr_ready(s))
+        return EVENT_INTR;
+    if (virtual_interrupt(s))
+        return EVENT_VIP;
+    return i386_svm_virtual_interrupt(s) ? EVENT_VINTR : EVENT_NONE;
+}
+
 bool i386_event_ready(const struct ucpu *u)
 {
     const struct i386_state *s = (const struct i386_state *)(const void *)u->s;
 
-    if (smi_ready(s) || init_ready(s) || s->halted == I386_WAITS)
-        return s->halted != I386_WAITS || s->init_pending;
-    return trap_ready(s) || nmi_ready(s) || intr_ready(s) || virtual_interrupt(s) || s->svm.inject || i386_svm_virtual_interrupt(s);
+    return s->halted == I386_WAITS ? s->init_pending : next_event(s) != EVENT_NONE;
 }
 
 bool i386_quiet(const struct ucpu *u)
@@ -726,35 +749,20 @@ bool i386_quiet(const struct ucpu *u)
     return !(s->halted | s->shadow | s->pending_db | s->nmi_pending | s->smi_pending | s->init_pending);
 }
 
-/* Does what comes before the guest's next instruction lead out of it (APM 2, 15.13, 15.21)? It stays pending for the host. */
-static bool guest_is_left(struct i386_cpu *c)
+/* Does the event lead out of a guest (APM 2, 15.13, 15.21)? It stays pending for the host. */
+static bool guest_is_left(struct i386_cpu *c, enum upcoming event)
 {
-    struct i386_state *s = c->st;
-    unsigned code;
+    static const uint8_t codes[EVENT_COUNT] = {
+        [EVENT_SMI] = SVM_EXIT_SMI, [EVENT_INIT] = SVM_EXIT_INIT, [EVENT_TRAP] = SVM_EXIT_EXCEPTION + EXC_DB, [EVENT_NMI] = SVM_EXIT_NMI,
+        [EVENT_INTR] = SVM_EXIT_INTR, [EVENT_VIP] = SVM_EXIT_EXCEPTION + EXC_GP, [EVENT_VINTR] = SVM_EXIT_VINTR,
+    };
 
-    if (smi_ready(s)) {
-        code = SVM_EXIT_SMI;
-    } else if (init_ready(s)) {
-        code = SVM_EXIT_INIT;
-    } else if (trap_ready(s)) {
-        code = SVM_EXIT_EXCEPTION + EXC_DB;
-        if (i386_svm_intercepts(s, code))
-            set_dr6_and_pending(s, 0);
-    } else if (nmi_ready(s)) {
-        code = SVM_EXIT_NMI;
-    } else if (intr_ready(s)) {
-        code = SVM_EXIT_INTR;
-    } else if (virtual_interrupt(s)) {
-        code = SVM_EXIT_EXCEPTION + EXC_GP;
-    } else if (i386_svm_virtual_interrupt(s)) {
-        code = SVM_EXIT_VINTR;
-    } else {
+    if (!codes[event] || !i386_svm_intercepts(c->st, codes[event]))
         return false;
-    }
-    if (!i386_svm_intercepts(s, code))
-        return false;
+    if (event == EVENT_TRAP)
+        set_dr6_and_pending(c->st, 0);
     i386_pmu_uncount(c, 1);
-    i386_svm_leave(c, code, 0, 0, 0);
+    i386_svm_leave(c, codes[event], 0, 0, 0);
     return true;
 }
 
@@ -763,51 +771,53 @@ bool i386_take_event(struct ucpu *u)
     struct i386_cpu *c = i386_of(u);
     struct i386_state *s = c->st;
     struct i386_delivery d = {.source = FROM_OUTSIDE, .eip = s->rip, .set_rf = s->rep_active};
+    enum upcoming event = next_event(s);
+    int vector;
 
-    if (s->svm.inject) {
-        i386_pmu_uncount(c, 1);
-        deliver_fully(c, i386_svm_injected(c));
+    if (event == EVENT_NONE)
+        return false;
+    if (guest_is_left(c, event))
         return true;
-    }
-    if (i386_svm_guest(s) && guest_is_left(c))
-        return true;
-    if (smi_ready(s)) {
+    switch (event) {
+    case EVENT_INJECTED:
+        d = i386_svm_injected(c);
+        break;
+    case EVENT_SMI:
         i386_pmu_uncount(c, 1);
         i386_enter_smm(c);
         return true;
-    }
-    if (init_ready(s)) {
+    case EVENT_INIT:
         i386_pmu_uncount(c, 1);
         i386_init_signal(c);
         return true;
-    }
-    if (trap_ready(s)) {
+    case EVENT_TRAP:
         set_dr6_and_pending(s, 0);
         d.source = FROM_EXCEPTION;
         d.vector = EXC_DB;
-    } else if (nmi_ready(s)) {
-        d.nmi = true;
+        break;
+    case EVENT_NMI:
         s->nmi_pending = 0;
         s->nmi_blocked = 1;
+        d.nmi = true;
         d.vector = EXC_NMI;
-    } else if (intr_ready(s)) {
-        int vector = c->intack ? c->intack(c->intack_ctx) : -1;
-
+        break;
+    case EVENT_INTR:
+        vector = c->intack ? c->intack(c->intack_ctx) : -1;
         if (vector < 0) {
             s->intr_line = 0; /* the request has gone away */
             return false;
         }
         d.vector = (unsigned)vector & 0xff;
-    } else if (virtual_interrupt(s)) {
+        break;
+    case EVENT_VIP:
         d.source = FROM_EXCEPTION;
         d.vector = EXC_GP;
         d.has_error = true;
         d.set_rf = true;
-    } else if (i386_svm_virtual_interrupt(s)) {
+        break;
+    default: /* EVENT_VINTR */
         s->svm.interrupts &= ~V_IRQ;
         d.vector = V_INTR_VECTOR(s->svm.interrupts);
-    } else {
-        return false;
     }
     i386_pmu_uncount(c, 1);
     deliver_fully(c, d);

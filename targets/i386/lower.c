@@ -24,7 +24,6 @@
 
 #include "i386/fpu.h"
 #include "i386/protect.h"
-#include "i386/svm.h"
 
 /* ---- ends of blocks ---- */
 
@@ -602,10 +601,10 @@ static void register_pair(struct lower *l, unsigned d, unsigned high, unsigned l
     emit(l, UOP_OR64, d, d, temp);
 }
 
-/* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. Outside 64-bit mode nothing else puts anything into the
- * upper halves of S_T(...), which helpers read: so these are others. */
 #define COND_NOT_EQUAL 5u /* of Jcc, SETcc, CMOVcc */
 
+/* CMPXCHG8B: as CMPXCHG, of 64 bits, but that of the flags only Z changes. Outside 64-bit mode nothing else puts anything into the
+ * upper halves of S_T(...), which helpers read: so these are others. */
 static enum build_next lower_cmpxchg8b(struct lower *l)
 {
     unsigned old = S_XT(0), wanted = S_XT(1), next = S_XT(2), temp = S_XT(3);
@@ -1037,17 +1036,6 @@ static enum build_next lower_xsave(struct lower *l)
         return end_undefined(l);
     mem_offset(l);
     call(l, forms[n].fn, 0, 0, l->i.seg | (l->i.rex & REX_W ? I386_FX_W : 0));
-    return end_exit(l);
-}
-
-static enum build_next lower_svm(struct lower *l)
-{
-    static i386_helper *const helpers[] = {i386_op_vmrun, i386_op_vmmcall, i386_op_vmload, i386_op_vmsave, i386_op_gif, i386_op_gif,
-                                           i386_op_skinit, i386_op_invlpga};
-
-    if (!has(l, FEATURE_SVM))
-        return end_undefined(l);
-    call(l, helpers[l->i.op - INSN_VMRUN], 0, l->i.op == INSN_STGI, l->i.asize);
     return end_exit(l);
 }
 

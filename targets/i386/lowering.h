@@ -1,6 +1,6 @@
 /*
  * What the files of the lowering share: lower.c (one instruction, blocks, flow, the system),
- * lower_operands.c (operands), lower_stack.c (the stack), lower_integer.c (arithmetic), lower_bits.c (what came after long mode), lower_simd.c (MMX and SSE).
+ * lower_operands.c (operands), lower_stack.c (the stack), lower_integer.c (arithmetic), lower_bits.c (what came after long mode), lower_svm.c (virtual machines), lower_simd.c (MMX and SSE).
  */
 #ifndef HINDCAST_I386_LOWERING_H
 #define HINDCAST_I386_LOWERING_H
@@ -150,6 +150,13 @@ enum build_next lower_bit_scan(struct lower *l);
 
 /* ---- lower_bits.c ---- */
 enum build_next lower_bits(struct lower *l);
+
+/* ---- lower_svm.c ---- */
+
+/* AMD's instructions for virtual machines. */
+enum build_next lower_svm(struct lower *l);
+/* Before an instruction of a guest: if it may be intercepted, that is looked at. */
+void lower_intercepts(struct lower *l);
 
 /* ---- lower.c ---- */
 /* The block ends here, and the run loop looks at everything anew. */

@@ -2,7 +2,7 @@
  * AMD's secure virtual machine (AMD64 APM 2, chapter 15): what its files and those that ask about guests share.
  *
  *   svm.c           VMRUN, #VMEXIT and the other instructions; the control block (VMCB); events for guests
- *   lower_guest.c   which instructions may be intercepted
+ *   lower_svm.c     the instructions' lowering, and which of all may be intercepted
  *   mmu.c           nested paging
  *   exception.c     intercepts of exceptions and interrupts
  *
@@ -109,10 +109,5 @@ i386_helper i386_op_vmload;    /* the same */
 i386_helper i386_op_vmsave;    /* the same; alone */
 i386_helper i386_op_vmmcall, i386_op_skinit, i386_op_invlpga;
 i386_helper i386_op_gif;       /* GIF = a                                                 (E) */
-
-/* ---- lower_guest.c ---- */
-struct lower;
-/* Before an instruction of a guest: may it be intercepted, it is looked at. */
-void lower_intercepts(struct lower *l);
 
 #endif

@@ -230,34 +230,36 @@ int i386_op_mov_from_cr(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+static bool cr_allowed(const struct i386_cpu *c, unsigned n, uint64_t value)
+{
+    switch (n) {
+    case 0: return cr0_allowed(c, value);
+    case 3: return cr3_allowed(c, value);
+    case 4: return cr4_allowed(c, value);
+    case 8: return value < 16;
+    default: return true;
+    }
+}
+
+/* Only what would be allowed is intercepted (APM 2, table 15-7). */
 int i386_op_mov_to_cr(struct ucpu *u, const struct uop *op)
 {
     struct i386_cpu *c = i386_of(u);
     uint64_t value = *at64(u, op->a);
     bool allowed = true;
 
-    if (c->st->cpl)
+    if (c->st->cpl || !cr_allowed(c, op->d, value))
         return gp0(c);
-    if (i386_svm_guest(c->st)) { /* only what would be allowed is intercepted (APM 2, table 15-7) */
-        allowed = op->d == 0 ? cr0_allowed(c, value) : op->d == 3 ? cr3_allowed(c, value) : op->d == 4 ? cr4_allowed(c, value) :
-                  op->d == 2 || value < 16;
-        if (!allowed)
-            return gp0(c);
-        if (i386_svm_intercepts(c->st, SVM_EXIT_CR_WRITE + op->d))
-            return i386_svm_exit(c, SVM_EXIT_CR_WRITE + op->d, 0, 0);
-        if (op->d == 0 && only_some_intercept(c, value))
-            return i386_svm_exit(c, SVM_EXIT_CR0_SELECTIVE, 0, 0);
-    }
+    if (i386_svm_intercepts(c->st, SVM_EXIT_CR_WRITE + op->d))
+        return i386_svm_exit(c, SVM_EXIT_CR_WRITE + op->d, 0, 0);
+    if (op->d == 0 && only_some_intercept(c, value))
+        return i386_svm_exit(c, SVM_EXIT_CR0_SELECTIVE, 0, 0);
     switch (op->d) {
-    case 0: allowed = i386_set_cr0(c, value); break;
+    case 0: allowed = i386_set_cr0(c, value); break; /* PDPTEs may be what forbids it */
     case 2: c->st->cr2 = value; break;
     case 3: allowed = i386_set_cr3(c, value); break;
     case 4: allowed = i386_set_cr4(c, value); break;
-    case 8:
-        allowed = value < 16;
-        if (allowed)
-            write_cr8(c, (unsigned)value);
-        break;
+    case 8: write_cr8(c, (unsigned)value); break;
     default: return i386_raise(c, EXC_UD);
     }
     return allowed ? UOP_NEXT : gp0(c);

@@ -152,6 +152,16 @@ def claim_with_gdb_arch_i8086_16_bit_code_is_shown_as_what_it_is():
         contains(out, r"^=> 0x\w+:\tadd +\$0x1234,%ax\n +0x\w+:\tnop")
 
 
+def claim_no_core_is_written_of_registers_that_are_not_shown():
+    with server("--gdb-arch", "i386") as s, tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "core")
+        out = gdb(s, at("in_32") + ["continue", "delete", "monitor dump-guest-memory %s.32" % path], symbols=None)
+        contains(out, r"core.32: memory")
+        out = gdb(s, at("in_64") + ["continue", "delete", "monitor dump-guest-memory " + path], symbols=None)
+        contains(out, r"--gdb-arch.*64-bit code")
+        equal(os.listdir(directory), ["core.32"])
+
+
 def claim_a_debugger_that_comes_again_sees_the_same():
     for options, register in ((), "rax"), (("--gdb-arch", "i386"), "eax"), (("--gdb-arch", "i8086"), "eax"):
         with server(*options) as s:

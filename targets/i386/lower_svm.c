@@ -1,5 +1,5 @@
 /*
- * The lowering of what a virtual machine monitor may intercept (AMD64 APM 2, 15.9, 15.12, and table 15-7 for what comes before): in
+ * The lowering of AMD's instructions for virtual machines, and of what their monitor may intercept (AMD64 APM 2, 15.9, 15.12, and table 15-7 for what comes before): in
  * the code of a guest each such instruction begins with a look at its bit.
  *
  * Not here: IN, OUT and their string forms, RDMSR and WRMSR, whose bitmaps are looked at once the access is known to be allowed
@@ -73,3 +73,15 @@ void lower_intercepts(struct lower *l)
     }
 }
 _Static_assert(INSN_SKINIT - INSN_VMRUN == SVM_EXIT_SKINIT - SVM_EXIT_VMRUN, "exit codes follow the instructions");
+
+/* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT INVLPGA */
+enum build_next lower_svm(struct lower *l)
+{
+    static i386_helper *const helpers[] = {i386_op_vmrun, i386_op_vmmcall, i386_op_vmload, i386_op_vmsave, i386_op_gif, i386_op_gif,
+                                           i386_op_skinit, i386_op_invlpga};
+
+    if (!has(l, FEATURE_SVM))
+        return end_undefined(l);
+    call(l, helpers[l->i.op - INSN_VMRUN], 0, l->i.op == INSN_STGI, l->i.asize);
+    return end_exit(l);
+}
