@@ -250,10 +250,13 @@ static bool not_offered(const struct encoding *e)
            (e->opcode & 0xfc) == 0x30; /* GFNI, masks */
 }
 
-/* What is undefined here and has more bytes, or fewer, on AMD's: EXTRQ and INSERTQ, XOP; some that are no more in 64-bit mode. And what
+/* What is undefined here and has more bytes, or fewer, on AMD's: EXTRQ and INSERTQ, XOP; some that are no more in 64-bit mode; EVEX,
+ * fetched whole before it is refused where there is AVX-512, and refused at its first bytes where there is none. And what
  * `makers_differ` has without VEX. */
 static bool longer_there(const struct encoding *e)
 {
+    if (e->map == 0 && e->opcode == 0x62 && (e->mode == USER_64 || e->modrm >> 6 == 3))
+        return __builtin_cpu_supports("avx512f");
     if (e->map == 0)
         return e->opcode == 0x8f || (e->mode == USER_64 && (e->opcode == 0x82 || e->opcode == 0xd4 || e->opcode == 0xd5));
     return e->map == 1 && e->opcode == 0x78;
