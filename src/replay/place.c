@@ -12,11 +12,16 @@
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
  * interval grows to 20 ms, and beyond that only where checkpoints would take more than
  * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
- * as much again at the worst). A fifth of the time may go before there is none for three seconds of running.
+ * as much again at the worst), 12 % while there are points: whoever has set some is about to stop at one, and to go back from there.
+ * A fifth of the time may go before there is none for three seconds of running.
  *
  * What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that dirties much now and then has its checkpoint
  * when it stops doing so. While it sleeps, more is saved (SLEEP_COST), and a sleep is looked into as soon as that will do:
  * whoever stops a guest that waits for its user need not run again what came before, however much memory that has changed.
+ *
+ * Where the user stops the guest, one is placed first, and the guest runs on for a few steps: the first step backwards is as short
+ * as the next ones are, and how the stop is late by what that costs, nobody sees (STOP_COST). Where a breakpoint is hit it is too late
+ * for that.
  *
  * The last sixteen stay; behind them, as they get older, only those are kept that are needed for a spacing of 250 ms.
  * Pages that only the dropped ones held go with them.
@@ -53,11 +58,15 @@
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
+#define EDGE_COST_POINTS 8 /* instead of that, with break- or watchpoints */
 /* And when it would be longer than this. (The pages that a guest writes once and keeps become ever more, so the time that
  * they ask for would recede before it for ever.) */
 #define EDGE_NS_LONG   3000000000u
 #define EDGE_COST_LONG 5
 #define CREDIT_NS    40000000u
+/* Before the user's stop one may cost a part in so many of the time since the one before, and that much in any case. */
+#define STOP_COST      4
+#define STOP_COST_NS   20000000u
 /* Of time slept, in which the host's processor had nothing else to do, one part in so many may be spent on a checkpoint before
  * another sleep; saved is what the next one costs, and that much in any case. */
 #define SLEEP_COST      4
@@ -277,10 +286,11 @@ static void learn_cost(struct placement *p, uint64_t pages, uint64_t cost_ns)
 /* How long to wait if taking a checkpoint costs that much. */
 static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 {
-    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST;
+    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST,
+             slow = cost_ns * (tl->points.count ? EDGE_COST_POINTS : EDGE_COST_SLOW);
 
-    if (most < cost_ns * EDGE_COST_SLOW)
-        most = cost_ns * EDGE_COST_SLOW;
+    if (most < slow)
+        most = slow;
     if (most > EDGE_NS_LONG)
         most = cost_ns * EDGE_COST_LONG > EDGE_NS_LONG ? cost_ns * EDGE_COST_LONG : EDGE_NS_LONG;
     if (wanted > most)
@@ -366,12 +376,31 @@ uint64_t place_before_sleep(struct timeline *tl)
     return UINT64_MAX;
 }
 
+/* At the live edge, where thinning is not the leader's. */
+static bool at_edge(const struct timeline *tl)
+{
+    return tl->m->st->position >= tl->edge && !tl->leader;
+}
+
+bool place_before_stop(struct timeline *tl)
+{
+    uint64_t since = tl->placement.since_ns, cost;
+
+    if (!may_place(tl) || !at_edge(tl) || since < EDGE_NS_SLOW || since < tl->cfg.edge_interval_ns)
+        return false;
+    cost = expected_cost(tl);
+    if (cost > STOP_COST_NS && cost > since / STOP_COST)
+        return false;
+    place_at_edge(tl);
+    return true;
+}
+
 void place_if_due(struct timeline *tl)
 {
     if (!may_place(tl))
         return;
-    /* (A replica's edge is the past, and the thinning that follows there is the leader's.) */
-    if (tl->m->st->position >= tl->edge && !tl->leader) {
+    /* (A replica's edge is the past.) */
+    if (at_edge(tl)) {
         if (is_time(tl))
             place_at_edge(tl);
         return;

@@ -25,6 +25,7 @@
 #define SLICE_FIRST  20000u     /* steps */
 #define SLICE_MIN    1000u
 #define SLICE_MAX    (UINT64_C(1) << 24)
+#define STOP_STEPS   SLICE_MIN     /* from a checkpoint to where the user stops the guest */
 /* Most steps of a slice while conditions are evaluated at hits: one can cost more
  * than the hundred steps around it. */
 #define SLICE_CONDITIONS 20000u
@@ -72,9 +73,15 @@ static bool poll_host(struct timeline *tl, uint64_t now)
         tl->stats.polls++;
         tl->pace.interrupted |= tl->host.poll && tl->host.poll(tl->host.ctx);
     }
+    if (!tl->pace.interrupted)
+        return false;
+    if (place_before_stop(tl)) {
+        tl->pace.slice_steps = STOP_STEPS < tl->cfg.slice_steps ? STOP_STEPS : tl->cfg.slice_steps;
+        return false;
+    }
     /* In the past a step that was begun is soon complete, and then the state is
      * canonical without further ado. */
-    return tl->pace.interrupted && !(tl->m->between && tl->m->st->position < tl->edge);
+    return !(tl->m->between && tl->m->st->position < tl->edge);
 }
 
 /* ---- idling ---- */
@@ -144,7 +151,7 @@ static enum run_end wait_live(struct timeline *tl, vtime_t wake)
     wanted = left ? place_before_sleep(tl) : UINT64_MAX;
     if (left > wanted)
         left = wanted;
-    passed = left ? tl->host.wait(tl->host.ctx, left) : 0;
+    passed = left && (!tl->pace.interrupted || tl->pace.uninterruptible) ? tl->host.wait(tl->host.ctx, left) : 0;
     place_slept(tl, passed);
     tl->stats.polls++;
     tl->pace.polled_ns = host_now(tl);

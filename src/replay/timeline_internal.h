@@ -411,6 +411,9 @@ void place_slept(struct timeline *tl, uint64_t ns);
 /* The guest is about to sleep at the live edge: a checkpoint, if the sleep so far makes good for what it costs. Else so much more
  * of it, in ns, would; UINT64_MAX: none is wanted. */
 uint64_t place_before_sleep(struct timeline *tl);
+/* The user wants to stop here: a checkpoint from which to go back, if none is near and it does not take long. True: one was placed, and
+ * a few steps more make it useful. */
+bool place_before_stop(struct timeline *tl);
 /* After each slice: is it time for a checkpoint? */
 void place_if_due(struct timeline *tl);
 /* The end of the segment has been reached. */

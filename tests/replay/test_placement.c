@@ -72,6 +72,80 @@ START_TEST(a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much)
 }
 END_TEST
 
+/* Checkpoints taken until the user stops the guest, who does at that poll. */
+static uint64_t takes_for_a_stop(struct desk *d, uint64_t poll)
+{
+    struct checkpoint_store_info before, after;
+
+    checkpoint_store_info(timeline_checkpoints(d->tl), &before);
+    d->polls = 0;
+    d->interrupt_poll = poll;
+    ck_assert_int_eq(cont(d, FORWARD), TIMELINE_INTERRUPTED);
+    checkpoint_store_info(timeline_checkpoints(d->tl), &after);
+    return after.takes - before.takes;
+}
+
+START_TEST(a_checkpoint_is_placed_right_before_where_the_user_stops_the_guest)
+{
+    enum { PAGES = 8000, MANY = 30000 };
+    struct machine *m = stray_write();
+    struct timeline_stats before, after;
+    struct sparse_pages much;
+    struct desk d;
+
+    sparse_pages_init(&much, "much", (uint64_t)MANY << PAGE_SHIFT);
+    machine_add_pages(m, &much.space);
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 100});
+    for (uint64_t n = 0; n < PAGES; n++)
+        sparse_page_touch(&much, n)[0] = 1;
+    /* It is not time for one yet, at what a page costs. */
+    ck_assert_uint_eq(takes_for_a_stop(&d, 60), 1);
+    before = stats_of(&d);
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    after = stats_of(&d);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 2000);
+    /* None where one is near. */
+    ck_assert_uint_eq(takes_for_a_stop(&d, 3), 0);
+    get_up(&d);
+    sparse_pages_finish(&much);
+
+    /* Nor where it takes longer than running from the one before. */
+    m = stray_write();
+    sparse_pages_init(&much, "much", (uint64_t)MANY << PAGE_SHIFT);
+    machine_add_pages(m, &much.space);
+    sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 100});
+    for (uint64_t n = 0; n < MANY; n++)
+        sparse_page_touch(&much, n)[0] = 1;
+    ck_assert_uint_eq(takes_for_a_stop(&d, 30), 0);
+    ck_assert_uint_eq(takes_for_a_stop(&d, 200), 1);
+    get_up(&d);
+    sparse_pages_finish(&much);
+}
+END_TEST
+
+START_TEST(checkpoints_are_denser_while_there_are_points)
+{
+    enum { PAGES = 8000 };
+
+    for (unsigned points = 0; points < 2; points++) {
+        struct machine *m = stray_write();
+        struct sparse_pages much;
+        struct desk d;
+
+        sparse_pages_init(&much, "much", (uint64_t)PAGES << PAGE_SHIFT);
+        machine_add_pages(m, &much.space);
+        sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 100});
+        if (points)
+            breakpoint(&d, 0x3000);
+        for (uint64_t n = 0; n < PAGES; n++)
+            sparse_page_touch(&much, n)[0] = 1;
+        ck_assert_uint_eq(takes_in(&d, 300000000) > 0, points);
+        get_up(&d);
+        sparse_pages_finish(&much);
+    }
+}
+END_TEST
+
 START_TEST(memory_that_is_filled_bit_by_bit_does_not_put_checkpoints_off_for_ever)
 {
     enum { PAGES = 40000 };
@@ -378,6 +452,8 @@ Suite *test_suite(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
     tcase_add_test(t, a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much);
+    tcase_add_test(t, a_checkpoint_is_placed_right_before_where_the_user_stops_the_guest);
+    tcase_add_test(t, checkpoints_are_denser_while_there_are_points);
     tcase_add_test(t, memory_that_is_filled_bit_by_bit_does_not_put_checkpoints_off_for_ever);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
     tcase_add_test(t, the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short);
