@@ -177,7 +177,24 @@ def go_back(d, t, elf, position, steps, all_of_it=True):
     return figures
 
 
+def stop_and_go_back(t, args, elf, seconds):
+    """Ctrl-C while all of 64 MiB is rewritten: until the stop, and the first and the slowest of the next 20 steps back, in seconds."""
+    with Debugged(t.hindcast_bare(elf), args.limit) as h:
+        h.rsp.send("c")
+        time.sleep(seconds)
+        before = time.monotonic()
+        h.rsp.interrupt()
+        h.rsp.wait()
+        until_stop = time.monotonic() - before
+        back = [h.go("bs") for _ in range(21)]
+    return {"stop": until_stop, "first": back[0], "next": max(back[1:])}
+
+
 def reverse(t, table, args):
+    elf = t.build("dirty", 1)
+    ours = [stop_and_go_back(t, args, elf, 0.5 + 0.11 * n) for n in range(2 if args.quick else 5)]
+    for key, what in (("stop", "stopped"), ("first", "the first bs"), ("next", "the slowest of 20 more")):
+        table.add("%s: 64 MiB rewritten meanwhile: %s" % (t.name, what), "ms", [1000 * one[key] for one in ours])
     elf = t.build("session", 10 if args.quick else 1)
     theirs = None
     try:
