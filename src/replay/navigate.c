@@ -65,6 +65,9 @@
 /* A way of more processor time than that to where the guest was stopped is not gone twice. */
 #define SETTLE_NS    50000000u
 
+/* From a checkpoint that is so much processor time away, one goes back soon enough. */
+#define NEAR_NS      10000000u
+
 /* ---- the parts ---- */
 
 static void begin(struct timeline *tl, enum hit_mode mode, unsigned kinds)
@@ -255,6 +258,33 @@ static void give_up(struct timeline *tl, struct checkpoint *c, enum run_end end,
     else
         place_restore(tl, c);
     stop->reason = reason_of(end);
+}
+
+/* Processor time from the checkpoint that a step backward starts from to here. */
+static uint64_t way_back_ns(const struct timeline *tl)
+{
+    const struct placement *p = &tl->placement;
+    const struct checkpoint *before = checkpoint_find(tl->store, tl->m->st->position - 1);
+    uint64_t here = p->segment->effort_ns + p->since_ns;
+
+    return here > before->effort_ns ? here - before->effort_ns : 0;
+}
+
+bool timeline_prepare_back(struct timeline *tl)
+{
+    const struct search told = tl->search;
+    struct checkpoint *home;
+    enum run_end end;
+
+    if (tl->m->between || tl->m->st->position == tl->first || way_back_ns(tl) < NEAR_NS)
+        return true;
+    tl->pace.interrupted = false;
+    home = hold(tl);
+    end = go_to(tl, tl->m->st->position - 1);
+    place_restore(tl, home);
+    release(tl, home);
+    tl->search = told;
+    return end != RUN_INTERRUPTED;
 }
 
 /* ---- steps ---- */

@@ -12,8 +12,7 @@
  * than a sixtieth of the interval (a guest that dirties memory very fast), the
  * interval grows to 20 ms, and beyond that only where checkpoints would take more than
  * 4 % of the time (what follows from them, first writes that have to be noticed again, is about
- * as much again at the worst), 12 % while there are points: whoever has set some is about to stop at one, and to go back from there.
- * A fifth of the time may go before there is none for three seconds of running.
+ * as much again at the worst). A fifth of the time may go before there is none for three seconds of running.
  *
  * What was not spent of the 4 % is saved, up to CREDIT_NS: a guest that dirties much now and then has its checkpoint
  * when it stops doing so. While it sleeps, more is saved (SLEEP_COST), and a sleep is looked into as soon as that will do:
@@ -21,7 +20,7 @@
  *
  * Where the user stops the guest, one is placed first, and the guest runs on for a few steps: the first step backwards is as short
  * as the next ones are, and how the stop is late by what that costs, nobody sees (STOP_COST). Where a breakpoint is hit it is too late
- * for that.
+ * for that; while the user thinks it is made good for (timeline_prepare_back()).
  *
  * The last sixteen stay; behind them, as they get older, only those are kept that are needed for a spacing of 250 ms.
  * Pages that only the dropped ones held go with them.
@@ -58,7 +57,6 @@
  * not more than EDGE_NS_SLOW, and when it is. */
 #define EDGE_COST      64
 #define EDGE_COST_SLOW 25
-#define EDGE_COST_POINTS 8 /* instead of that, with break- or watchpoints */
 /* And when it would be longer than this. (The pages that a guest writes once and keeps become ever more, so the time that
  * they ask for would recede before it for ever.) */
 #define EDGE_NS_LONG   3000000000u
@@ -286,11 +284,10 @@ static void learn_cost(struct placement *p, uint64_t pages, uint64_t cost_ns)
 /* How long to wait if taking a checkpoint costs that much. */
 static uint64_t edge_interval(const struct timeline *tl, uint64_t cost_ns)
 {
-    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST,
-             slow = cost_ns * (tl->points.count ? EDGE_COST_POINTS : EDGE_COST_SLOW);
+    uint64_t least = tl->cfg.edge_interval_ns, most = EDGE_NS_SLOW, wanted = cost_ns * EDGE_COST;
 
-    if (most < slow)
-        most = slow;
+    if (most < cost_ns * EDGE_COST_SLOW)
+        most = cost_ns * EDGE_COST_SLOW;
     if (most > EDGE_NS_LONG)
         most = cost_ns * EDGE_COST_LONG > EDGE_NS_LONG ? cost_ns * EDGE_COST_LONG : EDGE_NS_LONG;
     if (wanted > most)

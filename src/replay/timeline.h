@@ -182,6 +182,9 @@ void timeline_continue(struct timeline *tl, enum direction dir, struct timeline_
 /* The same forward, but a breakpoint at the present position is hit at once, if the step from
  * here begins its instruction. */
 void timeline_continue_from_here(struct timeline *tl, struct timeline_stop *stop);
+/* Where the last operation ended: see to it that the first step backward takes no longer than the next ones, by going back once, if
+ * it would. Nothing is different afterwards. False: it was interrupted, and can be asked for again. */
+bool timeline_prepare_back(struct timeline *tl);
 /* Go to a position, whatever lies on the way. Past a live edge it runs on live. */
 void timeline_seek(struct timeline *tl, icount_t position, struct timeline_stop *stop);
 /* Break- and watchpoints. */

@@ -26,6 +26,7 @@
 #define MS 1000000u
 /* Output that waits for the host: beyond this the guest is held back. */
 #define OUTPUT_BACKLOG ((size_t)1 << 18)
+#define PREPARE_AFTER_NS  200000000u
 #define PROGRESS_AFTER_NS 1000000000u
 #define KEEP_WAITING_NS   800000000u /* gdb waits two seconds for a reply, unless it is told something */
 #define BRIEF_NS          1000000000u
@@ -215,6 +216,17 @@ static void tell_of_deafness(struct server *s)
                machine_position(s->machine), s->config.exit_at_end ? "hindcast waits for that; Ctrl-C ends it" : "monitor system_reset");
 }
 
+/* Does anything want to be served? */
+static bool is_wanted(const struct server *s)
+{
+    uint64_t timeout_ns = 0;
+    struct poller p;
+
+    poller_clear(&p);
+    server_client_poll(s, &p, &timeout_ns);
+    return poller_wait(&p, 0) || host_signal_pending();
+}
+
 static bool on_poll(void *ctx)
 {
     struct server *s = ctx;
@@ -222,6 +234,8 @@ static bool on_poll(void *ctx)
 
     if (s->finishing)
         return false;
+    if (s->preparing)
+        return is_wanted(s);
     if (s->session && host_monotonic_ns() - s->run_began_ns > KEEP_WAITING_NS * (s->kept_waiting + 1)) {
         s->kept_waiting++;
         rsp_keep_waiting(s->session);
@@ -534,6 +548,8 @@ static void report(struct server *s, const struct timeline_stop *stop)
     rsp_report_stop(s->session, &r);
     buffer_finish(&text);
     server_client_flush(s);
+    s->prepare = true;
+    s->heard_ns = host_monotonic_ns();
 }
 
 unsigned server_ended_cpu(const struct server *s)
@@ -680,6 +696,23 @@ static bool write_back(struct server *s)
     return (!drives || server_drives_write_back(s)) && good;
 }
 
+/* The guest stands, and a debugger is connected: how long until the way back is prepared? */
+static uint64_t until_prepared(const struct server *s)
+{
+    uint64_t silent = host_monotonic_ns() - s->heard_ns;
+
+    return silent < PREPARE_AFTER_NS ? PREPARE_AFTER_NS - silent : 0;
+}
+
+/* The user thinks. */
+static void prepare_back(struct server *s)
+{
+    s->preparing = true;
+    s->prepare = !timeline_prepare_back(s->timeline);
+    s->preparing = false;
+    s->heard_ns = host_monotonic_ns();
+}
+
 int server_run(struct server *s)
 {
     greet(s);
@@ -691,7 +724,12 @@ int server_run(struct server *s)
         } else if (s->free_running && !s->session) {
             run_free(s);
         } else {
-            serve(s, POLLER_WAIT_FOREVER);
+            bool prepare = s->prepare && s->session && !rsp_in_frame(s->session);
+
+            if (prepare && !until_prepared(s) && !is_wanted(s))
+                prepare_back(s);
+            else
+                serve(s, prepare ? until_prepared(s) : POLLER_WAIT_FOREVER);
             if (s->session && !s->quit)
                 server_client_check(s);
         }

@@ -70,8 +70,10 @@ static void read_client(struct server *s)
     if (client_lags(s) || s->client_lost)
         return;
     rsp_feed(s->session, "", 0); /* what came with the packet that is being answered */
-    while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0)
+    while ((n = stream_read(&s->client, bytes, sizeof bytes)) > 0) {
+        s->heard_ns = host_monotonic_ns();
         rsp_feed(s->session, bytes, (size_t)n);
+    }
     if (n < 0)
         s->client_lost = true;
 }

@@ -177,6 +177,9 @@ struct server {
     bool free_running;           /* no client, the guest runs */
     bool client_lost;            /* the connection ended by itself */
     bool quit;
+    bool prepare;                /* a stop was reported: the way back from there is to be prepared, when nobody asks for anything */
+    bool preparing;              /* ... it is: who asks for something interrupts it */
+    uint64_t heard_ns;           /* host time when the debugger said something last, or was told */
     bool finishing;              /* after the end, going to the live edge: nobody is listened to */
     int exit_status;
 };

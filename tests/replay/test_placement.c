@@ -123,26 +123,42 @@ START_TEST(a_checkpoint_is_placed_right_before_where_the_user_stops_the_guest)
 }
 END_TEST
 
-START_TEST(checkpoints_are_denser_while_there_are_points)
+START_TEST(the_way_back_from_a_hit_is_made_short_while_the_user_thinks)
 {
-    enum { PAGES = 8000 };
+    struct timeline_stats before, after;
+    struct desk d;
+    icount_t here;
+    uint64_t hash;
 
-    for (unsigned points = 0; points < 2; points++) {
-        struct machine *m = stray_write();
-        struct sparse_pages much;
-        struct desk d;
-
-        sparse_pages_init(&much, "much", (uint64_t)PAGES << PAGE_SHIFT);
-        machine_add_pages(m, &much.space);
-        sit_down(&d, m, (struct timeline_config){.live = true, .slice_steps = 100});
-        if (points)
-            breakpoint(&d, 0x3000);
-        for (uint64_t n = 0; n < PAGES; n++)
-            sparse_page_touch(&much, n)[0] = 1;
-        ck_assert_uint_eq(takes_in(&d, 300000000) > 0, points);
-        get_up(&d);
-        sparse_pages_finish(&much);
-    }
+    /* Checkpoints far apart; a breakpoint is hit for the second time. */
+    sit_down(&d, stray_write(), (struct timeline_config){.live = true, .slice_steps = 100, .edge_interval_ns = 100000000000});
+    ck_assert_int_eq(seek(&d, 2000000), TIMELINE_SEEK_DONE);
+    breakpoint(&d, 24);
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+    here = timeline_position(d.tl);
+    hash = machine_hash(d.m);
+    /* He thinks of something: then it stands as it stood. */
+    d.polls = 0;
+    d.interrupt_poll = 3;
+    ck_assert(!timeline_prepare_back(d.tl));
+    ck_assert_uint_eq(timeline_position(d.tl), here);
+    ck_assert_uint_eq(machine_hash(d.m), hash);
+    ck_assert(timeline_prepare_back(d.tl));
+    ck_assert_uint_eq(timeline_position(d.tl), here);
+    ck_assert_uint_eq(machine_hash(d.m), hash);
+    ck_assert(!d.m->between);
+    before = stats_of(&d);
+    ck_assert(timeline_prepare_back(d.tl)); /* there is nothing to do */
+    ck_assert_int_eq(step(&d, BACKWARD), TIMELINE_STEP_DONE);
+    after = stats_of(&d);
+    ck_assert_uint_eq(timeline_position(d.tl), here - 1);
+    ck_assert_uint_lt(after.steps_replayed - before.steps_replayed, 1500);
+    /* What was told is not told again, and what comes next is. */
+    ck_assert_int_eq(step(&d, FORWARD), TIMELINE_STEP_DONE);
+    ck_assert(timeline_prepare_back(d.tl));
+    ck_assert_int_eq(cont(&d, FORWARD), TIMELINE_BREAKPOINT);
+    ck_assert_uint_eq(timeline_position(d.tl), here + 3);
+    get_up(&d);
 }
 END_TEST
 
@@ -453,7 +469,7 @@ Suite *test_suite(void)
     tcase_add_test(t, a_reverse_search_does_not_run_segments_that_never_touched_the_page);
     tcase_add_test(t, a_checkpoint_that_will_cost_much_is_put_off_before_any_has_cost_much);
     tcase_add_test(t, a_checkpoint_is_placed_right_before_where_the_user_stops_the_guest);
-    tcase_add_test(t, checkpoints_are_denser_while_there_are_points);
+    tcase_add_test(t, the_way_back_from_a_hit_is_made_short_while_the_user_thinks);
     tcase_add_test(t, memory_that_is_filled_bit_by_bit_does_not_put_checkpoints_off_for_ever);
     tcase_add_test(t, the_second_step_backward_runs_a_few_instructions_not_a_segment);
     tcase_add_test(t, the_first_step_backward_from_where_a_continue_ended_in_the_past_is_short);
