@@ -663,7 +663,8 @@ struct machine *timeline_scout(struct timeline *tl, unsigned n, struct error *er
     return m;
 }
 
-int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
+/* `run`: all of the way, and jump over nothing. */
+static int scout_go(struct timeline *tl, icount_t position, bool run, struct error *err)
 {
     struct worker *w = &tl->crew->workers[tl->crew->scout];
     enum run_end end;
@@ -675,9 +676,20 @@ int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
     w->tl->host.poll = scout_poll;
     if (w->lost)
         go_before(w, position);
-    end = replica_go(w->tl, position);
+    w->tl->pace.interrupted = false;
+    end = run ? run_retrace(w->tl, position) : replica_go(w->tl, position);
     w->tl->host.poll = worker_poll;
     return scout_end(w->tl, end, err);
+}
+
+int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err)
+{
+    return scout_go(tl, position, false, err);
+}
+
+int timeline_scout_on(struct timeline *tl, struct error *err)
+{
+    return scout_go(tl, tl->crew->workers[tl->crew->scout].tl->m->st->position + 1, true, err);
 }
 
 void timeline_scouts_compare(struct timeline *tl, void (*page)(void *ctx, uint64_t global), void *ctx)

@@ -89,6 +89,8 @@ int timeline_query(struct timeline *tl, const struct query *q, struct query_resu
 struct machine *timeline_scout(struct timeline *tl, unsigned n, struct error *err);
 /* The one that was asked for last goes to a position of history. 0, -EINTR, or another errno with *err. */
 int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err);
+/* From there on by one position, which is run though there be a checkpoint at its end: the machine's runner, coverage and hits are its. */
+int timeline_scout_on(struct timeline *tl, struct error *err);
 /* Call `page` with the pages (global numbers) in which those of numbers 0 and 1 may differ; as checkpoint_seats_compare(). */
 void timeline_scouts_compare(struct timeline *tl, void (*page)(void *ctx, uint64_t global), void *ctx);
 /* It takes the state of a checkpoint, of whatever branch, and does not run from there: timeline_scout_to() first. */

@@ -94,7 +94,7 @@ static int scout_one(struct timeline *tl, struct machine *m, struct page_set *ra
 
     page_set_clear(ran);
     m->coverage = ran;
-    r = timeline_scout_to(tl, m->st->position + 1, err);
+    r = timeline_scout_on(tl, err);
     m->coverage = NULL;
     return r;
 }

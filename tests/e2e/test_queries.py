@@ -451,6 +451,16 @@ def claim_a_trace_has_every_step_and_what_it_changes():
             for name, value in after.r.items():
                 if name != pc:
                     check((name in x) == (value != before.r[name]) and (name not in x or number(x[name]) == value), name, x)
+        # Wherever there are checkpoints: no step is jumped over.
+        covered = a.lines("coverage 10 %d if $%s & 4" % (STEPS - 10, pc))
+        for position in range(11, STEPS - 10, 13):
+            a.rsp.monitor("seek %d" % position)
+            a.rsp.ask("c")
+            a.rsp.monitor("savevm at-%d" % position)
+        a.rsp.monitor("seek %d" % (STEPS // 2))
+        a.rsp.ask("c")
+        equal(a.lines("trace 10 %d" % (STEPS - 10))[0], answers)
+        equal(a.lines("coverage 10 %d if $%s & 4" % (STEPS - 10, pc)), covered)
         # Those after which a condition holds, with what they changed.
         some, end = a.lines("trace 10 %d if $%s & 4" % (STEPS - 10, pc))
         equal(some, [x for x in answers if moments[x["position"] + 1].pc & 4])
