@@ -190,11 +190,22 @@ def stop_and_go_back(t, args, elf, seconds):
     return {"stop": until_stop, "first": back[0], "next": max(back[1:])}
 
 
+def hit_and_go_back(t, args, elf, position, seconds):
+    """The first step back from a position there, asked for after so many seconds."""
+    with Debugged(t.hindcast_bare(elf), args.limit) as h:
+        h.go_to(position)
+        time.sleep(seconds)
+        return h.go("bs")
+
+
 def reverse(t, table, args):
     elf = t.build("dirty", 1)
     ours = [stop_and_go_back(t, args, elf, 0.5 + 0.11 * n) for n in range(2 if args.quick else 5)]
     for key, what in (("stop", "stopped"), ("first", "the first bs"), ("next", "the slowest of 20 more")):
         table.add("%s: 64 MiB rewritten meanwhile: %s" % (t.name, what), "ms", [1000 * one[key] for one in ours])
+    for seconds, what in ((1.5, "after 1.5 s of thought"), (0, "at once")):
+        ours = [hit_and_go_back(t, args, elf, (400 + 110 * n) * 10**6, seconds) for n in range(2 if args.quick else 5)]
+        table.add("%s: 64 MiB rewritten meanwhile: the first bs from a hit, %s" % (t.name, what), "ms", [1000 * one for one in ours])
     elf = t.build("session", 10 if args.quick else 1)
     theirs = None
     try:
