@@ -172,7 +172,7 @@ static int build_machine(struct machine **m, struct supplies *su, struct options
     /* Nothing to boot: a device tree is asked for, which only that board has. */
     for_virt = for_virt || (o->dumpdtb && !kernel.data && !pc_is_firmware(firmware.data, firmware.len));
     if (!o->cpu && o->kind != MACHINE_VIRT && !(o->kind == MACHINE_BY_KERNEL && for_virt) &&
-        pc_is_64bit(firmware.data ? firmware.data : kernel.data, firmware.data ? firmware.len : kernel.len))
+        (pc_is_64bit(firmware.data, firmware.len) || pc_is_64bit(kernel.data, kernel.len)))
         o->cpu = "qemu64";
     r = options_settle(o, for_virt, err);
 

@@ -133,6 +133,22 @@ def claim_a_64_bit_cpu_is_x86_64_whatever_mode_it_is_in():
             contains(out, r"^%s +0x" % name)
 
 
+def claim_a_64_bit_kernel_gets_a_64_bit_cpu_from_firmware_too():
+    with tempfile.TemporaryDirectory() as directory:
+        kernel, bios = os.path.join(directory, "bzImage"), os.path.join(directory, "bios")
+        with open(bios, "wb") as f:
+            f.write(b"\xf4" * 65536)
+        # Linux's boot protocol: setup_sects, boot_flag; HdrS, its version, loadflags; xloadflags.
+        for bits, xloadflags in ((32, 0), (64, 1)):
+            image = bytearray(8192)
+            for at, data in ((0x1f1, b"\1"), (0x1fe, b"\x55\xaa"), (0x202, b"HdrS\x0c\x02"), (0x211, b"\1"), (0x236, bytes([xloadflags]))):
+                image[at:at + len(data)] = data
+            with open(kernel, "wb") as f:
+                f.write(image)
+            with Server("--bios", bios, "--kernel", kernel, guest=None) as s:
+                contains(gdb(s, ["show architecture"], symbols=None), 'currently "?%s"?' % ("i386" if bits == 32 else "i386:x86-64"))
+
+
 def claim_with_gdb_arch_i386_boot_code_is_shown_as_what_it_is():
     with server("--gdb-arch", "i386") as s:
         out = gdb(s, ["show architecture"] + commands("eax") +
