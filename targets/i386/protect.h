@@ -222,21 +222,29 @@ static inline bool i386_64bit(const struct i386_state *s)
 {
     return i386_long(s) && (s->seg[SEG_CS].attr & SEG_ATTR_L);
 }
+static inline uint64_t i386_sign_extend(uint64_t address, unsigned bits)
+{
+    return (uint64_t)((int64_t)(address << (64 - bits)) >> (64 - bits));
+}
 static inline bool i386_sign_extended(uint64_t address, unsigned bits)
 {
-    return (uint64_t)((int64_t)(address << (64 - bits)) >> (64 - bits)) == address;
+    return i386_sign_extend(address, bits) == address;
 }
 /* Bits 63 to 47 (56 with five levels of tables) are equal (SDM 1, 3.3.7.1). */
 static inline bool i386_canonical(const struct i386_state *s, uint64_t address)
 {
     return i386_sign_extended(address, s->cr4 & CR4_LA57 ? 57 : 48);
 }
-/* The same of an address that is put into a register for later: a base, an MSR, that of INVPCID. What the model has counts
- * then, whether CR4.LA57 is set or not (so do processors, as the KVM
+/* An address that is put into a register for later (a base, an MSR, that of INVPCID) with the upper bits that it should
+ * have; has it them? What the model has counts then, whether CR4.LA57 is set or not (so do processors, as the KVM
  * of Linux has found and does likewise: arch/x86/kvm/mmu.h). */
+static inline uint64_t i386_register_address(const struct i386_cpu *c, uint64_t address)
+{
+    return i386_sign_extend(address, i386_has(c->model, FEATURE_LA57) ? 57 : 48);
+}
 static inline bool i386_register_canonical(const struct i386_cpu *c, uint64_t address)
 {
-    return i386_sign_extended(address, i386_has(c->model, FEATURE_LA57) ? 57 : 48);
+    return i386_register_address(c, address) == address;
 }
 /* An address of a descriptor table or TSS: as wide as linear addresses are in this mode. */
 static inline uint64_t i386_system_address(const struct i386_state *s, uint64_t address)

@@ -40,6 +40,14 @@ static void field64(const struct vmcb *m, unsigned offset, uint64_t *value)
     *value = field(m, offset, 8, *value);
 }
 
+/* A base that is not canonical is loaded as what its upper bits should be (15.5.1). */
+static void base(const struct vmcb *m, unsigned offset, uint64_t *value)
+{
+    field64(m, offset, value);
+    if (m->load)
+        *value = i386_register_address(m->c, *value);
+}
+
 static void wide32(const struct vmcb *m, unsigned offset, uint32_t *value)
 {
     *value = (uint32_t)field(m, offset, 8, *value);
@@ -53,7 +61,7 @@ static void segment(const struct vmcb *m, unsigned at, struct i386_segment *s)
     s->selector = (uint16_t)field(m, at, 2, s->selector);
     attr = (unsigned)field(m, at + 2, 2, (attr & 0xff) | (attr >> 4 & 0xf00));
     s->limit = (uint32_t)field(m, at + 4, 4, s->limit);
-    field64(m, at + 8, &s->base);
+    base(m, at + 8, &s->base);
     if (!m->load)
         return;
     s->attr = (uint16_t)((attr & 0xff) | (attr & 0xf00) << 4);
@@ -63,7 +71,7 @@ static void segment(const struct vmcb *m, unsigned at, struct i386_segment *s)
 static void table(const struct vmcb *m, unsigned at, struct i386_dtr *t)
 {
     t->limit = (uint32_t)field(m, at + 4, 4, t->limit) & 0xffff;
-    field64(m, at + 8, &t->base);
+    base(m, at + 8, &t->base);
 }
 
 #define VMCB_IOPM     0x040
@@ -114,7 +122,7 @@ static void more_state(const struct vmcb *m, struct i386_state *s)
     field64(m, 0x608, &s->lstar);
     field64(m, 0x610, &s->cstar);
     field64(m, 0x618, &s->sfmask);
-    field64(m, 0x620, &s->kernel_gs_base);
+    base(m, 0x620, &s->kernel_gs_base);
     field64(m, 0x628, &sysenter_cs);
     field64(m, 0x630, &s->sysenter_esp);
     field64(m, 0x638, &s->sysenter_eip);
@@ -169,7 +177,7 @@ static void host_resumes(struct i386_cpu *c)
     s->cpl = 0;
     if (s->svm.nested)
         s->pat = s->svm.host.pat;
-    i386_replace_eflags(s, (uint32_t)s->svm.host.rflags & ~EFLAGS_VM);
+    i386_replace_eflags(s, (uint32_t)s->svm.host.rflags & ~(EFLAGS_VM | EFLAGS_RF));
     state_replaced(c);
     if ((s->cr0 & CR0_PG) && (s->cr4 & CR4_PAE) && !i386_long(s)) {
         if (i386_read_pdptes(c, s->cr3, s->pdpte) < 0)
@@ -210,6 +218,8 @@ void i386_svm_leave(struct i386_cpu *c, uint64_t code, uint64_t info1, uint64_t 
     machine->acting = before;
     between_guests(s);
     host_resumes(c);
+    if ((s->eflags & EFLAGS_TF) && !(s->debugctl & DEBUGCTL_BTF)) /* VMRUN is over now, like any instruction that was stepped (15.5.1) */
+        s->pending_db |= DR6_BS;
 }
 
 /* ---- events ---- */
@@ -400,7 +410,7 @@ static bool illegal(const struct vmcb *m, const struct i386_state *s, uint64_t r
         return true;
     if (!(s->svm.intercept[SVM_EXIT_VMRUN / 16] & 1u << SVM_EXIT_VMRUN % 16) || !(uint32_t)field(m, VMCB_ASID, 4, 0))
         return true;
-    if (((s->svm.iopm + 0x3000) & beyond) || ((s->svm.msrpm + 0x2000) & beyond))
+    if (((s->svm.iopm + 0x2001) & beyond) || ((s->svm.msrpm + 0x2000) & beyond)) /* ports have three bits more than two pages */
         return true;
     if (s->svm.nested && (!i386_has(c->model, FEATURE_SVM_NPT) || !(s->svm.host.cr0 & CR0_PG) || (s->svm.nested_cr3 & beyond)))
         return true;
@@ -429,7 +439,7 @@ int i386_op_vmrun(struct ucpu *u, const struct uop *op)
         m.load = false;
         put_exit(&m, SVM_EXIT_INVALID, 0, 0, 0);
         host_resumes(c);
-        s->tf_latched = stepped ? I386_LATCH_TF_SET : 0;
+        s->tf_latched = 0;
         return UOP_LEAVE;
     }
     settle(&image, cpl, rflags);

@@ -7,7 +7,7 @@ __attribute__((aligned(4096))) uint8_t vmcb[4096], host_vmcb[4096], hsave[4096],
 uint64_t reg[REGS];
 bool has_npt, has_vgif, in_tcg, with_host_state, host_if, gif_first;
 volatile uint32_t host_vector = ~0u, host_error, host_interrupts, host_nmis;
-volatile uint64_t host_resume;
+volatile uint64_t host_resume, host_rip;
 struct host_in host_in;
 
 void enter(uint64_t vmcb_at, uint64_t *regs);
@@ -78,7 +78,9 @@ void host_trap(struct frame *f)
     } else if (host_resume) {
         host_vector = (uint32_t)f->vector;
         host_error = (uint32_t)f->error;
+        host_rip = f->rip;
         f->rip = host_resume;
+        f->rflags &= ~(uint64_t)TF;
         host_resume = 0;
     } else {
         print("\nPANIC: exception %d error %lx at %lx\n", (unsigned)f->vector, f->error, f->rip);

@@ -54,6 +54,14 @@ void state_cases(void)
         go();                            \
     } while (0)
 
+static uint64_t addresses_end(void)
+{
+    uint32_t a = 0x80000008, b, c = 0, d;
+
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return 1ull << (a & 0xff);
+}
+
 static void invalid_states(void)
 {
     INVALID("EFER.SVME is 0", EFER &= ~(uint64_t)EFER_SVME);
@@ -75,6 +83,8 @@ static void invalid_states(void)
     INVALID("ASID 0", ASID = 0);
     INVALID("IOPM beyond the addresses", IOPM = 1ull << 60; misc1(27));
     INVALID("MSRPM beyond the addresses", MSRPM = 1ull << 60; misc1(28));
+    INVALID("IOPM, its last byte is the first beyond the addresses", IOPM = addresses_end() - 0x2000; misc1(27));
+    INVALID("IOPM in the last pages", IOPM = addresses_end() - 0x3000; misc1(27));
     INVALID("IOPM's low bits", IOPM |= 0xfff; misc1(27));
     INVALID("LME without PG", CR0 &= ~0x80000000ull; EFER = EFER_SVME | 0x100; segment(CS, 0x28, 0xc9b, ~0u, 0));
     INVALID("it is told once more", ASID = 0);
@@ -197,6 +207,57 @@ static void round_trip(void)
     more(" fs:%x gs:%lx kernel:%lx", V16(FS), V64(GS + 8), KERNEL_GS);
 }
 
+/* Bases that are not canonical, of 48 bits nor of 57: 55ff8... becomes ffff8... */
+static void bases(void)
+{
+#define NOT_CANONICAL 0x55ff800000001230ull
+    static const uint16_t at[] = {FS + 8, GS + 8, TR + 8, LDTR + 8, 0x620};
+    static uint8_t copy[4096] __attribute__((aligned(4096)));
+
+    print("\nVMLOAD of bases that are not canonical |");
+    asm volatile("vmsave %%rax" ::"a"(host_vmcb) : "memory");
+    asm volatile("vmsave %%rax" ::"a"(vmcb) : "memory");
+    for (unsigned i = 0; i < 5; i++)
+        V64(at[i]) = NOT_CANONICAL + i;
+    asm volatile("vmload %%rax" ::"a"(vmcb) : "memory");
+    asm volatile("vmsave %%rax" ::"a"(copy) : "memory");
+    asm volatile("vmload %%rax" ::"a"(host_vmcb) : "memory");
+    for (unsigned i = 0; i < 5; i++)
+        print(" %lx", *(volatile uint64_t *)(copy + at[i]));
+    BEGIN("VMRUN of bases that are not canonical", "sgdt [0x2000800]; sidt [0x2000810]; int 0x80");
+    V64(ES + 8) = V64(CS + 8) = V64(SS + 8) = V64(DS + 8) = NOT_CANONICAL;
+    V64(GDTR + 8) |= 0x55ull << 57;
+    V64(IDTR + 8) |= 0x55ull << 57;
+    go();
+    more(" gdt:%lx idt:%lx", *(volatile uint64_t *)(uintptr_t)(GDATA + 2), *(volatile uint64_t *)(uintptr_t)(GDATA + 0x12));
+}
+
+/* VMRUN under TF: to the host it is one instruction, over which the trap comes after #VMEXIT (15.5.1). */
+static void stepped_host(void)
+{
+    extern char stepped_vmrun[];
+
+    host_vector = ~0u;
+    asm volatile("clgi\n\tmovq $774f, host_resume\n\tpushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
+                 ".globl stepped_vmrun\nstepped_vmrun: vmrun %%rax\n\tnop\n\tnop\n774:" ::"a"(vmcb) : "memory", "cc");
+    host_resume = 0;
+    print(" %x", (unsigned)EXITCODE);
+    if (host_vector != ~0u)
+        print(" #%d after:%d", host_vector, (unsigned)(host_rip - (uintptr_t)stepped_vmrun));
+}
+
+static void steps(void)
+{
+    BEGIN("TF of the host", "nop");
+    stepped_host();
+    BEGIN("TF of the host, the guest is left by an exception", "ud2");
+    EXCEPTIONS |= 1u << 6;
+    stepped_host();
+    BEGIN("TF of the host, of an invalid VMCB", "nop");
+    ASID = 0;
+    stepped_host();
+}
+
 static void tsc(void)
 {
     uint64_t before, after, guest;
@@ -227,5 +288,7 @@ void mode_cases(void)
     invalid_states();
     modes();
     round_trip();
+    bases();
+    steps();
     tsc();
 }

@@ -133,6 +133,7 @@ extern uint64_t reg[REGS];
 #define WITH_ERROR(e) (1ull << 11 | (uint64_t)(e) << 32)
 enum { INTR_EVENT = 0, NMI_EVENT = 2, EXCEPTION = 3, SOFTWARE = 4 };
 
+#define TF 0x100u
 #define IF 0x200u
 #define EFER_SVME 0x1000u
 
@@ -145,7 +146,7 @@ extern bool gif_first;        /* GIF is 1 when VMRUN is executed */
 
 /* What the host's handlers saw. */
 extern volatile uint32_t host_vector, host_error, host_interrupts, host_nmis;
-extern volatile uint64_t host_resume;
+extern volatile uint64_t host_resume, host_rip;
 
 /* The code of a snippet; 64, 32 and 16 bits. */
 #define SNIPPET(bits, text, begin, end)                                                                      \
