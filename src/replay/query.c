@@ -692,6 +692,18 @@ int timeline_scout_on(struct timeline *tl, struct error *err)
     return scout_go(tl, tl->crew->workers[tl->crew->scout].tl->m->st->position + 1, true, err);
 }
 
+int timeline_scout_try(struct timeline *tl, void (*act)(void *ctx, struct machine *m), void *ctx, struct error *err)
+{
+    struct worker *w = &tl->crew->workers[tl->crew->scout];
+
+    w->lost = true;
+    w->tl->truth.astray = false;
+    act(ctx, w->tl->m);
+    if (!w->tl->truth.astray)
+        return 0;
+    return error_set(err, -EIO, "the world outside would have to answer (%s)", w->tl->truth.divergence.text);
+}
+
 void timeline_scouts_compare(struct timeline *tl, void (*page)(void *ctx, uint64_t global), void *ctx)
 {
     CHECK(tl->crew && tl->crew->nworkers > 1);

@@ -91,6 +91,9 @@ struct machine *timeline_scout(struct timeline *tl, unsigned n, struct error *er
 int timeline_scout_to(struct timeline *tl, icount_t position, struct error *err);
 /* From there on by one position, which is run though there be a checkpoint at its end: the machine's runner, coverage and hits are its. */
 int timeline_scout_on(struct timeline *tl, struct error *err);
+/* Call `act` with the scout's machine, where it stands, which may do to it what a step from there could. What it changes is gone when a scout is
+ * asked for again. -EIO with *err: the outside would have to say something (a clock, an image). */
+int timeline_scout_try(struct timeline *tl, void (*act)(void *ctx, struct machine *m), void *ctx, struct error *err);
 /* Call `page` with the pages (global numbers) in which those of numbers 0 and 1 may differ; as checkpoint_seats_compare(). */
 void timeline_scouts_compare(struct timeline *tl, void (*page)(void *ctx, uint64_t global), void *ctx);
 /* It takes the state of a checkpoint, of whatever branch, and does not run from there: timeline_scout_to() first. */

@@ -230,9 +230,19 @@ static void put_unit(struct buffer *out, const struct dump_format *f, uint64_t v
     }
 }
 
-static int run_xp(struct rsp_monitor_call *call, struct error *err)
+/* One unit of memory or, if there is none, of a device; of ports. */
+static int read_unit(const struct rsp_session *s, bool port, uint64_t addr, unsigned unit, uint64_t *value, struct error *err)
 {
-    struct rsp_session *s = call->session;
+    *value = 0;
+    if (!port && s->ops->read_memory(s->ctx, true, addr, value, unit) == unit)
+        return 0;
+    if (s->ops->read_device)
+        return s->ops->read_device(s->ctx, port, addr, unit, value, err);
+    return error_set(err, -EFAULT, "no %s 0x%" PRIx64, port ? "port" : "memory at physical address", addr);
+}
+
+static int show_units(struct rsp_monitor_call *call, bool port, struct error *err)
+{
     uint64_t addr = call->argv[1].number;
     struct dump_format f;
 
@@ -243,22 +253,36 @@ static int run_xp(struct rsp_monitor_call *call, struct error *err)
         return error_set(err, -EINVAL, "%s: the count is a number from 1 to %u", call->argv[0].text, DUMP_MOST);
     for (uint64_t i = 0; i < f.count; i++) {
         unsigned per_line = 16 / f.unit;
-        uint64_t value = 0;
+        uint64_t value;
+        int r = read_unit(call->session, port, addr, f.unit, &value, err);
 
-        if (s->ops->read_memory(s->ctx, true, addr, &value, f.unit) != f.unit) {
-            int why = s->ops->explain_physical ? s->ops->explain_physical(s->ctx, addr, err) : 0;
-
+        if (r < 0) {
             if (i)
                 buffer_append_byte(call->out, '\n');
-            return why < 0 ? why : error_set(err, -EFAULT, "no memory at physical address 0x%" PRIx64, addr);
+            return r;
         }
         if (i % per_line == 0)
-            buffer_printf(call->out, "%s%016" PRIx64 ":", i ? "\n" : "", addr);
+            buffer_printf(call->out, port ? "%s%04" PRIx64 ":" : "%s%016" PRIx64 ":", i ? "\n" : "", addr);
         put_unit(call->out, &f, value);
         addr += f.unit;
     }
     buffer_append_byte(call->out, '\n');
     return 0;
+}
+
+static int run_xp(struct rsp_monitor_call *call, struct error *err)
+{
+    return show_units(call, false, err);
+}
+
+static int run_i(struct rsp_monitor_call *call, struct error *err)
+{
+    return show_units(call, true, err);
+}
+
+static bool has_devices(const struct rsp_session *s)
+{
+    return s->ops->read_device != NULL;
 }
 
 static const struct builtin {
@@ -283,11 +307,16 @@ static const struct builtin {
       run_reset},
      needs_system_reset},
     {{"xp", "[/FMT] ADDRESS:n",
-      "Show physical memory.\n"
+      "Show physical memory, and devices' registers as the CPU would read them now.\n"
       "/FMT is a count (65536 at most), a format letter of x d u o c, and a unit of b h w g (1, 2, 4, 8 bytes),\n"
-      "as in xp/16xw 0x100000.",
+      "as in xp/16xw 0x100000. A register is read in a copy of the machine: the guest's device has not been asked.",
       run_xp},
      NULL},
+    {{"i", "[/FMT] PORT:n",
+      "Show ports as the CPU would read them now.\n"
+      "/FMT is that of xp, as in i/2xb 0x60. They are read in a copy of the machine: the guest's device has not been asked.",
+      run_i},
+     has_devices},
     {{"quit", "", "End hindcast.", run_quit}, NULL},
 };
 

@@ -157,9 +157,9 @@ struct rsp_target_ops {
      * address), without side effects on the guest. Returns how many bytes could be read from the
      * start; fewer than len: the next one is not mapped. */
     size_t (*read_memory)(void *ctx, bool physical, uint64_t addr, void *buf, size_t len);
-    /* A person asked for a physical address that read_memory() does not read: what is there instead, in *err. 0: nothing is known
-     * of it. May be NULL. */
-    int (*explain_physical)(void *ctx, uint64_t addr, struct error *err);
+    /* A person asked for a physical address that read_memory() does not read, or (`port`) for a port: what the CPU would read there now, if it is
+     * a device's. The guest is as it was afterwards. 0, or a negative errno with *err: why not. May be NULL. */
+    int (*read_device)(void *ctx, bool port, uint64_t addr, unsigned size, uint64_t *value, struct error *err);
     /* Required. All or nothing as far as mapping goes. */
     int (*write_memory)(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len,
                         struct error *err);

@@ -13,6 +13,7 @@ libserver_a_SOURCES = \
 	src/server/option_net.c src/server/option_net.h \
 	src/server/option_tpm.c src/server/option_tpm.h \
 	src/server/net_dump.c src/server/net_dump.h \
+	src/server/server_device.c \
 	src/server/server_dump.c \
 	src/server/server_words.c \
 	src/server/server_files.c \

@@ -202,6 +202,9 @@ bool server_has_point(const struct server *s, unsigned id);
 /* The debugger has gone: drop all of them, and what monitor commands have runs stop at (watch-phys, watch-disk, replay_break). */
 void server_forget_stops(struct server *s);
 
+/* server_device.c: what the CPU that the user looks at would read there now (rsp_target_ops.read_device). */
+int server_read_device(void *ctx, bool port, uint64_t addr, unsigned size, uint64_t *value, struct error *err);
+
 /* Read memory as a CPU of the machine sees it, or by physical address, without side effects; how many bytes there
  * are from the start. */
 size_t server_read_memory(const struct machine *m, const struct cpu *cpu, bool physical, uint64_t addr, void *buf, size_t len);

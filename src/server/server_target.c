@@ -2,8 +2,7 @@
  * The target of a debugger's session: registers, memory, break- and
  * watchpoints, in terms of the timeline and its machine (rsp/target.h).
  *
- * Memory is what the CPU sees, by its own translation, or physical memory.
- * Devices are never read: looking at them may change them.
+ * Memory is what the CPU sees, by its own translation, or physical memory. Of devices server_device.c tells.
  */
 #include "server_internal.h"
 
@@ -11,6 +10,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/bytes.h"
 
 /* ---- registers ---- */
 
@@ -86,22 +87,21 @@ static size_t read_guest(struct server *s, bool physical, uint64_t addr, void *b
     return server_read_memory(s->machine, s->machine->cpus[s->cpu], physical, addr, buf, len);
 }
 
+/* Whoever asks for just a register of a device is told what the CPU would read. */
 static size_t read_memory(void *ctx, bool physical, uint64_t addr, void *buf, size_t len)
 {
-    return read_guest(ctx, physical, addr, buf, len);
-}
+    struct server *s = ctx;
+    size_t there = read_guest(s, physical, addr, buf, len);
+    const struct cpu *cpu = s->machine->cpus[s->cpu];
+    struct error err;
+    uint64_t value;
+    paddr_t pa = addr;
 
-/* A device's registers: reading them would change something. */
-static int explain_physical(void *ctx, uint64_t addr, struct error *err)
-{
-    const struct server *s = ctx;
-    const struct region *r = memory_find(&s->machine->memory, addr);
-
-    if (!r || !r->dev)
-        return 0;
-    return error_set(err, -EFAULT, "0x%" PRIx64 " belongs to the device %s, whose registers cannot be read without side effects%s%s%s", addr,
-                     r->dev->name, r->dev->ops->describe ? "; monitor info devices " : "", r->dev->ops->describe ? r->dev->name : "",
-                     r->dev->ops->describe ? " shows its state" : "");
+    if (there || physical || len > 8 || (len & (len - 1)) || (addr & (len - 1)) || !cpu->ops->translate(cpu, addr, &pa) ||
+        server_read_device(s, false, pa, (unsigned)len, &value, &err) < 0)
+        return there;
+    put_le(buf, value, (unsigned)len);
+    return len;
 }
 
 static int write_memory(void *ctx, bool physical, uint64_t addr, const void *buf, size_t len, struct error *err)
@@ -267,7 +267,7 @@ void server_target_init(struct server *s)
         .read_register = read_register,
         .write_register = write_register,
         .read_memory = read_memory,
-        .explain_physical = explain_physical,
+        .read_device = server_read_device,
         .write_memory = write_memory,
         .memory_map = get_memory_map,
         .memory_region = memory_region,

@@ -68,6 +68,10 @@ struct cpu_ops {
     /* Perform the debugger's view of an address translation: no side effects
      * on the guest. False: not mapped. */
     bool (*translate)(const struct cpu *, uint64_t va, paddr_t *pa);
+    /* What this CPU would read now from a device at a physical address, by accesses of the security that it has, or (`port`) at a port;
+     * within a page. What the read does to the device is done: so it is asked of a machine that is not gone on with. False: the CPU
+     * knows no ports. May be NULL. */
+    bool (*read_device)(struct cpu *, bool port, uint64_t addr, unsigned size, uint64_t *value);
     /* Bytes from `va` (a page's beginning) on that have one fate: mapped side by side, or not mapped. At
      * least a page; 0: there is nothing more up to the end of the address space. So the
      * mappings are listed in about as many steps as there are entries of page tables. */

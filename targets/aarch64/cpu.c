@@ -291,6 +291,20 @@ static const struct cpu_abi *abi(const struct cpu *cpu, bool registers)
     return &aapcs;
 }
 
+static bool read_device(struct cpu *cpu, bool port, uint64_t addr, unsigned size, uint64_t *value)
+{
+    const struct a64_cpu *c = (struct a64_cpu *)(void *)cpu;
+    struct memory *m = &cpu->machine->memory;
+
+    if (port)
+        return false;
+    cpu->machine->runner = cpu; /* whose banked registers it sees */
+    m->nonsecure = !(c->st->el == 3 || a64_secure_below_el3(c));
+    *value = memory_read(m, addr, size);
+    m->nonsecure = false;
+    return true;
+}
+
 static const struct cpu_ops ops = {
     .arch = "aarch64",
     .state_size = sizeof(struct a64_state),
@@ -304,6 +318,7 @@ static const struct cpu_ops ops = {
     .line_written = line_written,
     .stood = stood,
     .translate = a64_translate,
+    .read_device = read_device,
     .stretch = a64_stretch,
     .pc = pc,
     .step_pc = ucpu_step_pc,

@@ -464,6 +464,18 @@ static bool upgrade(struct cpu *cpu, uint32_t version, const void *old, size_t l
     return true;
 }
 
+static bool read_device(struct cpu *cpu, bool port, uint64_t addr, unsigned size, uint64_t *value)
+{
+    const struct i386_cpu *c = to_cpu(cpu);
+
+    cpu->machine->runner = cpu; /* whose local APIC it is */
+    if (!port)
+        *value = memory_read(&cpu->machine->memory, addr, size);
+    else
+        *value = c->io_read ? c->io_read(c->io_ctx, (uint16_t)addr, size) : UINT64_MAX >> (64 - 8 * size);
+    return true;
+}
+
 static const struct cpu_ops ops = {
     .arch = "i386",
     .state_size = sizeof(struct i386_state),
@@ -480,6 +492,7 @@ static const struct cpu_ops ops = {
     .line = line,
     .line_written = line_written,
     .translate = i386_translate,
+    .read_device = read_device,
     .stretch = i386_stretch,
     .pc = pc,
     .step_pc = ucpu_step_pc,

@@ -3,7 +3,7 @@ E2E_TESTS = tests/e2e/test_gdb.py tests/e2e/test_connection.py tests/e2e/test_cl
 	tests/e2e/test_flash.py tests/e2e/test_dump.py tests/e2e/test_bios.py tests/e2e/test_record.py tests/e2e/test_semihosting.py \
 	tests/e2e/test_corpus.py tests/e2e/test_drives.py tests/e2e/test_dma.py tests/e2e/test_network.py \
 	tests/e2e/test_ports.py tests/e2e/test_smm.py tests/e2e/test_sleep.py tests/e2e/test_floppy.py tests/e2e/test_ends.py \
-	tests/e2e/test_astray.py tests/e2e/test_usb.py tests/e2e/test_usb_host.py
+	tests/e2e/test_astray.py tests/e2e/test_registers.py tests/e2e/test_usb.py tests/e2e/test_usb_host.py
 TESTS += $(E2E_TESTS)
 # Long conversations about what is answered rather than how: with sanitizers, under which each takes minutes, by check-long only.
 E2E_LONG_TESTS = tests/e2e/test_branches.py tests/e2e/test_calls.py tests/e2e/test_dap.py tests/e2e/test_demo.py \

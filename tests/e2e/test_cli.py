@@ -540,16 +540,6 @@ def claim_monitor_commands_do_not_take_what_means_nothing():
         rsp.close()
 
 
-def claim_registers_of_devices_are_not_read_but_it_is_said_where_to_look():
-    with Server() as s:
-        rsp = s.client()
-        for address, device in ("0xfed00000", "hpet"), ("0xfee00030", "apic"), ("0xfec00000", "ioapic"):
-            not_done(rsp, "xp /1xw " + address, r"%s belongs to the device %s, .*side effects; monitor info devices %s shows" % (address, device, device))
-            contains(rsp.monitor("info devices " + device), device + ":")
-        not_done(rsp, "xp 0x7000000000", r"no memory at physical address 0x7000000000")
-        rsp.close()
-
-
 def claim_words_of_qemus_monitor_are_led_to_what_is_here():
     with Server("--smp", "2") as s:
         rsp = s.client()
