@@ -43,7 +43,7 @@ static uint64_t segment_mask(unsigned seg)
 uint64_t i386_model_mode(const struct i386_model *m)
 {
     uint32_t later = i386_model_features(m, CPUID_1_ECX) | i386_model_features(m, CPUID_7_EBX) | i386_model_features(m, CPUID_7_ECX) |
-                     i386_model_features(m, CPUID_81_ECX);
+                     i386_model_features(m, CPUID_81_ECX) | i386_model_features(m, CPUID_88_EBX);
     uint64_t mode = 0;
 
     if (i386_has(m, FEATURE_CMOV)) /* the mark of the P6 */

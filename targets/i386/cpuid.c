@@ -193,9 +193,10 @@ static struct cpuid extended(const struct i386_cpu *c, uint32_t leaf)
         if (i386_has(m, FEATURE_SVM))
             r = (struct cpuid){1, 16, 0, i386_model_features(m, CPUID_8A_EDX)};
         break;
-    case 0x80000008u: /* physical and linear address bits; AMD: logical processors of the package, bits of their IDs */
+    case 0x80000008u: /* physical and linear address bits, features; AMD: logical processors of the package, bits of their IDs */
         if (m->amd && c->thread_bits + c->core_bits)
             r.ecx = (logical_processors(c) - 1) | (c->thread_bits + c->core_bits) << 12;
+        r.ebx = i386_model_features(m, CPUID_88_EBX);
         r.eax = i386_phys_bits(m) | (i386_has(m, FEATURE_LA57) ? 57u : i386_has(m, FEATURE_LM) ? 48u : 32u) << 8;
         break;
     }

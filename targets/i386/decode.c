@@ -18,7 +18,7 @@
  *   0F 04, 0A, 0C, 0E, 0F 3DNow! (AMD), LOADALL (286/386)
  *   0F 24-27              MOV to and from test registers (removed with the Pentium)
  *   0F 36, 37, A6, A7     SMX, Cyrix
- *   0F 78, 79             VMREAD, VMWRITE
+ *   0F 78, 79             VMREAD, VMWRITE (with 66 and F2 they are AMD's EXTRQ and INSERTQ)
  *   0F 0B, B9, FF         UD2, UD1, UD0: undefined by definition
  * D8-DF and the MMX, SSE and AVX part of 0F, 0F 38 and 0F 3A are decoded only as far as their length; the
  * lowering and the helpers that execute them know which of them exist.
@@ -71,7 +71,7 @@ enum {
     LM       = 4, /* only on models with long mode */
     NO64     = 8, /* not in 64-bit mode */
     D64      = 16, /* in 64-bit mode the operand size is 64 bits, or 16 with prefix 66 */
-    F64      = 32, /* in 64-bit mode the operand size is 64 bits (near branches: as Intel's processors do) */
+    F64      = 32, /* near branches: in 64-bit mode the operand size is 64 bits, or on AMD's processors 16 with prefix 66 */
     ONLY64   = 64, /* only in 64-bit mode */
 };
 
@@ -169,7 +169,7 @@ static const struct row one_byte[256] = {
 static const struct row two_byte[256] = {
     [0x00] = GROUP(6), [0x01] = GROUP(7), [0x02] = ROW2(LAR, Gv, Ew), [0x03] = ROW2(LSL, Gv, Ew),
     [0x05] = FROW0(LM, SYSCALL), [0x06] = ROW0(CLTS), [0x07] = FROW0(LM, SYSRET), [0x08] = ROW0(INVD), [0x09] = ROW0(WBINVD),
-    /* 0B: UD2 */ [0x0d] = FROW1(LM, NOP, M),
+    /* 0B: UD2 */ [0x0d] = FROW1(LM, NOP, Ev), /* PREFETCHW */
     [0x10 ... 0x17] = P6ROW1(SIMD, FX),
     [0x18] = GROUP(16), /* PREFETCHh; 19-1F: hints without effect */
     [0x19 ... 0x1f] = P6ROW1(NOP, Ev),
@@ -240,7 +240,7 @@ static const struct row movsxd = FROW2(ONLY64, MOVSXD, Gv, Ed), movsxd_word = FR
     xchg_r8 = FROW2(ONLY64, XCHG, Zv, rAX),
     cmpxchg16b = {.op = INSN_CMPXCHG16B, .flags = LOCKABLE | LM | ONLY64, .arg = {Mo}},
     fsgsbase = FROW1(LM | ONLY64, FSGSBASE, Ry), rdpid = FROW1(LM, RDPID, Rr), rdrand = FROW1(LM, RDRAND, Ev),
-    rdseed = FROW1(LM, RDSEED, Ev), clflushopt = FROW1(LM, CLFLUSHOPT, M);
+    rdseed = FROW1(LM, RDSEED, Ev), clflushopt = FROW1(LM, CLFLUSHOPT, M), undefined = ROW0(UD);
 /* Memory forms without a prefix of 0F AE /4, 5, 6 and 0F C7 /3, 4, 5. */
 static const struct row xsave_0fae[] = {FROW1(LM, XSAVE, M), FROW1(LM, XRSTOR, M), FROW1(LM, XSAVEOPT, M)},
     xsave_0fc7[] = {FROW1(LM, XRSTORS, M), FROW1(LM, XSAVEC, M), FROW1(LM, XSAVES, M)};
@@ -250,7 +250,7 @@ static const struct row group_7_registers[64] = {
     [0x18] = FROW0(LM, VMRUN), [0x19] = FROW0(LM, VMMCALL), [0x1a] = FROW0(LM, VMLOAD), [0x1b] = FROW0(LM, VMSAVE),
     [0x1c] = FROW0(LM, STGI), [0x1d] = FROW0(LM, CLGI), [0x1e] = FROW0(LM, SKINIT), [0x1f] = FROW0(LM, INVLPGA),
     [0x2e] = FROW0(LM, RDPKRU), [0x2f] = FROW0(LM, WRPKRU),
-    [0x38] = FROW0(LM | ONLY64, SWAPGS), [0x39] = FROW0(LM, RDTSCP),
+    [0x38] = FROW0(LM | ONLY64, SWAPGS), [0x39] = FROW0(LM, RDTSCP), [0x3c] = FROW0(LM, CLZERO),
 };
 
 /* Rows by opcode and mandatory prefix (SDM 2, 2.1.2): of F2 and F3 the last, 66 only without these. */
@@ -262,6 +262,8 @@ struct prefixed {
 #define NO_PREFIX 1u
 
 static const struct prefixed without_vex[] = {
+    {1, 0x78, INSN_OPSIZE | INSN_REPNE, FROW3(LM, SIMD, FX, Ib, I2b)}, /* EXTRQ, INSERTQ */
+    {1, 0x79, INSN_OPSIZE | INSN_REPNE, FROW1(LM, SIMD, FX)},
     {1, 0xb8, INSN_REP, FROW2(LM, POPCNT, Gv, Ev)},
     {1, 0xbc, INSN_REP, FROW2(LM, TZCNT, Gv, Ev)},
     {1, 0xbd, INSN_REP, FROW2(LM, LZCNT, Gv, Ev)},
@@ -643,9 +645,24 @@ static bool opcode(struct cursor *c, struct insn *i, uint8_t first)
     return true;
 }
 
-/* SDM 2, LOCK: only with these instructions, and only with memory as destination. */
-static bool lock_allowed(const struct insn *i, const struct row *r)
+/* MOV to and from CR0 with LOCK is of CR8 (APM 3, MOV CRn; whether the model has it, the lowering knows). */
+static bool names_cr8(struct insn *i)
 {
+    struct operand *o = i->op == INSN_MOV_FROM_CR ? &i->arg[1] : &i->arg[0];
+
+    if (o->kind != OPERAND_CR || o->reg)
+        return false;
+    o->reg = 8;
+    return true;
+}
+
+/* SDM 2, LOCK: only with these instructions, and only with memory as destination. */
+static bool lock_allowed(const struct cursor *c, struct insn *i, const struct row *r)
+{
+    if ((c->mode & DECODE_LM) && names_cr8(i))
+        return true;
+    if (r->op == INSN_VERW && (c->mode & DECODE_AMD)) /* they let it pass */
+        return i->flags & INSN_MEM;
     return (r->flags & LOCKABLE) && (i->flags & INSN_MEM);
 }
 
@@ -696,7 +713,8 @@ static const struct row *find_vex(const struct insn *i)
 /* The row by opcode alone; NULL: none. ModRM is not fetched yet. */
 static const struct row *find_opcode(const struct cursor *c, const struct insn *i)
 {
-    const struct row *r = i->map > 1 || (i->map && (c->mode & DECODE_LM) && (i->flags & INSN_REP)) ? find_prefixed(i) : NULL;
+    bool by_prefix = i->map == 1 && (c->mode & DECODE_LM) && ((i->flags & INSN_REP) || (i->opcode & 0xfe) == 0x78);
+    const struct row *r = i->map > 1 || by_prefix ? find_prefixed(i) : NULL;
 
     if (r)
         return r;
@@ -718,8 +736,10 @@ static const struct row *find_opcode(const struct cursor *c, const struct insn *
 }
 
 /* In the manual without NP: a mandatory prefix that is not theirs is of no consequence. */
-static bool ignores_prefixes(unsigned op)
+static bool ignores_prefixes(unsigned op, unsigned prefix)
 {
+    if (op == INSN_CLZERO)
+        return prefix == INSN_OPSIZE;
     return op == INSN_MONITOR || op == INSN_MWAIT || op == INSN_SWAPGS || op == INSN_RDTSCP || (op >= INSN_VMRUN && op <= INSN_INVLPGA);
 }
 
@@ -732,8 +752,10 @@ static const struct row *refine(const struct cursor *c, const struct insn *i, co
     if (i->map != 1 || i->vex || !(c->mode & DECODE_LM))
         return r;
     if (i->opcode == 0x01 && registers && group_7_registers[i->modrm & 63].op != INSN_UD &&
-        (!prefix || ignores_prefixes(group_7_registers[i->modrm & 63].op)))
+        (!prefix || ignores_prefixes(group_7_registers[i->modrm & 63].op, prefix)))
         return &group_7_registers[i->modrm & 63];
+    if (i->opcode == 0x0d && registers && (c->mode & DECODE_AMD)) /* on Intel's it does nothing */
+        return &undefined;
     if (i->opcode == 0xae && registers && (i->flags & INSN_REP) && digit < 4)
         return &fsgsbase;
     if (i->opcode == 0xae && !registers && prefix == INSN_OPSIZE && digit >= 6)
@@ -778,7 +800,7 @@ static const struct row *find_row(struct cursor *c, struct insn *i, const struct
     fetch_modrm(c, i, r);
     r = refine(c, i, r);
     if (r->op != INSN_GROUP)
-        return r;
+        return r->op == INSN_UD ? NULL : r;
     r = &groups[r->group][i->modrm >> 3 & 7];
     return r->op == INSN_UD ? NULL : r;
 }
@@ -793,11 +815,12 @@ static bool exists(const struct row *r, unsigned mode)
     return !(r->flags & (mode & DECODE_CODE64 ? NO64 : ONLY64));
 }
 
-static void operand_size(struct insn *i, const struct row *r)
+/* In 64-bit mode. */
+static void operand_size(const struct cursor *c, struct insn *i, const struct row *r)
 {
-    if ((r->flags & F64) || (i->rex & REX_W))
-        i->osize = 8;
-    else if ((r->flags & D64) && !(i->flags & INSN_OPSIZE))
+    bool may_be_16 = !(r->flags & F64) || (c->mode & DECODE_AMD);
+
+    if ((i->rex & REX_W) || ((r->flags & (F64 | D64)) && !(may_be_16 && (i->flags & INSN_OPSIZE))))
         i->osize = 8;
 }
 
@@ -805,22 +828,23 @@ static void operand_size(struct insn *i, const struct row *r)
 static void pass_over(struct cursor *c, struct insn *i)
 {
     static const struct row *const by_map[] = {one_byte, two_byte};
-    static const struct row bare = {.op = INSN_UD}, three_d_now = {.op = INSN_UD, .arg = {FX, Ib}};
+    static const struct row bare = {.op = INSN_UD}, three_d_now = {.op = INSN_UD, .arg = {FX, Ib}},
+                            field = {.op = INSN_UD, .arg = {FX, Ib, I2b}};
     const struct row *r = i->map < 2 ? &by_map[i->map][i->opcode] : i->map == 3 ? &simd_imm8 : &simd;
     struct operand o;
 
     if ((i->vex && !i->map) || i->map > 3)
         r = &simd; /* maps that do not exist: ModRM */
     if ((c->mode & DECODE_AMD) && i->map == 1)
-        r = i->opcode == 0x0f ? &three_d_now : i->opcode == 0xb9 || i->opcode == 0xff ? &bare : r;
+        r = i->opcode == 0x0f ? &three_d_now : i->opcode == 0x78 ? &field : i->opcode == 0xb9 || i->opcode == 0xff ? &bare : r;
     if (!exists(r, c->mode))
         return;
     if (row_uses_modrm(r) && !(i->flags & INSN_MODRM))
         fetch_modrm(c, i, r);
     if (c->mode & DECODE_CODE64)
-        operand_size(i, r);
+        operand_size(c, i, r);
     for (unsigned n = 0; n < ARRAY_LEN(r->arg); n++)
-        if (r->arg[n] >> 8 == K_I || r->arg[n] >> 8 == K_J)
+        if (r->arg[n] >> 8 == K_I || r->arg[n] >> 8 == K_I2 || r->arg[n] >> 8 == K_J)
             operand(c, i, r->arg[n], &o);
 }
 
@@ -848,12 +872,12 @@ enum decode_result i386_decode(const uint8_t *bytes, unsigned avail, unsigned mo
     }
     i->op = r->op;
     if (mode & DECODE_CODE64)
-        operand_size(i, r);
+        operand_size(&c, i, r);
     args = r->any ? opcode_row->arg : r->arg;
     for (unsigned n = 0; n < ARRAY_LEN(i->arg); n++)
         if (!operand(&c, i, args[n], &i->arg[n]))
             return verdict(&c, i, DECODE_UD);
-    if ((i->flags & INSN_LOCK) && !lock_allowed(i, r))
+    if ((i->flags & INSN_LOCK) && !lock_allowed(&c, i, r))
         return verdict(&c, i, DECODE_UD);
     if (i->op == INSN_MOV_TO_SREG && i->arg[0].reg == SEG_CS)
         return verdict(&c, i, DECODE_UD);

@@ -43,6 +43,7 @@ enum insn_op {
     INSN_MOVSXD, INSN_SYSCALL, INSN_SYSRET, INSN_SWAPGS, INSN_RDTSCP, INSN_XGETBV, INSN_XSETBV, INSN_STAC, INSN_CLAC,
     INSN_MONITOR, INSN_MWAIT, INSN_RDPKRU, INSN_WRPKRU, INSN_FSGSBASE, INSN_CMPXCHG16B, INSN_INVPCID, INSN_MOVBE,
     INSN_RDPID, INSN_RSM,
+    INSN_CLZERO,
     INSN_VMRUN, INSN_VMMCALL, INSN_VMLOAD, INSN_VMSAVE, INSN_STGI, INSN_CLGI, INSN_SKINIT, INSN_INVLPGA,
     INSN_COUNT
 };
@@ -114,7 +115,8 @@ struct insn {
 #define DECODE_CODE64 4u /* 64-bit mode */
 #define DECODE_LM     8u /* instructions that came with or after long mode exist (which of them, the lowering knows) */
 #define DECODE_VEX    16u /* C4 and C5 begin VEX prefixes where they cannot be LES and LDS: not in real and virtual-8086 mode */
-#define DECODE_AMD    32u /* manners of AMD's processors: MOVSXD, lengths of UD0, UD1 and 3DNow! (their APM 3; gas, AMD64 ISA) */
+#define DECODE_AMD    32u /* manners of AMD's processors: MOVSXD, near branches of 16 bits, PREFETCHW of a register, LOCK VERW,
+                           * lengths of UD0, UD1, 0F 78 and 3DNow! (their APM 3; gas, AMD64 ISA) */
 
 enum decode_result {
     DECODE_OK,

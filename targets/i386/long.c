@@ -370,6 +370,22 @@ int i386_op_monitor(struct ucpu *u, const struct uop *op)
     return UOP_NEXT;
 }
 
+/* A line of memory becomes 0 (APM 3, CLZERO): the one that rAX points into. */
+int i386_op_clzero(struct ucpu *u, const struct uop *op)
+{
+    static const uint8_t zeros[LINE_BYTES];
+    struct i386_cpu *c = i386_of(u);
+    const struct i386_state *s = c->st;
+    uint64_t address = op->b == 8 ? s->gpr[EAX] : op->b == 4 ? (uint32_t)s->gpr[EAX] : (uint16_t)s->gpr[EAX], linear;
+
+    if (!i386_linear(c, op->a, address, 1, true, &linear))
+        return UOP_FAULT;
+    linear &= ~(uint64_t)(LINE_BYTES - 1);
+    if (!ucpu_probe(u, u->tlb_mode, linear, LINE_BYTES, ACCESS_WRITE) || !ucpu_store_units(u, linear, zeros, LINE_BYTES, 8))
+        return UOP_FAULT;
+    return UOP_NEXT;
+}
+
 /* Without an armed line it goes on at once. */
 int i386_op_mwait(struct ucpu *u, const struct uop *op)
 {

@@ -135,14 +135,14 @@ static void check_canonical(struct lower *l, unsigned off, unsigned popped)
  * checked value, in 64-bit mode of all of it, else of 32 bits. */
 static unsigned check_target(struct lower *l, unsigned off, unsigned temp)
 {
-    if (wide(l)) {
-        check_canonical(l, off, 0);
-        return off;
-    }
     if (l->i.osize == 2) {
-        emit(l, UOP_ZX16_32, temp, off, 0);
+        emit(l, wide(l) ? UOP_ZX16_64 : UOP_ZX16_32, temp, off, 0);
         off = temp;
+    } else if (wide(l)) {
+        check_canonical(l, off, 0);
     }
+    if (wide(l))
+        return off;
     if (cs_limit(l) < (l->i.osize == 2 ? 0xffffu : 0xffffffffu))
         build_call(l->b, i386_op_limit, 0, off, S_SEG(SEG_CS, limit))->op = UOP_LIMIT32;
     return off;
@@ -444,7 +444,7 @@ static enum build_next lower_ret(struct lower *l)
     unsigned extra = l->i.arg[0].kind == OPERAND_IMM ? l->i.imm & 0xffff : 0;
     unsigned off;
 
-    if (wide(l) && stack_is_flat(l) && 8 + extra <= UINT16_MAX) {
+    if (wide(l) && stack_is_flat(l) && l->i.osize == 8 && 8 + extra <= UINT16_MAX) {
         emit_imm(l, UOP_LD64_POST_X, S_T(1), S_GPR64(ESP), 8 + extra);
         check_canonical(l, S_T(1), 8 + extra);
         return end_return(l, S_T(1));
@@ -958,8 +958,13 @@ static enum build_next lower_system(struct lower *l)
     case INSN_CLTS: return call_exit(l, i386_op_clts);
     case INSN_INVD:
     case INSN_WBINVD: return call_only(l, i386_op_invd);
-    case INSN_MOV_FROM_CR: return lower_mov_from_cr(l, reg(o[0].reg, 4), o[1].reg);
+    case INSN_MOV_FROM_CR:
+        if (lacks_cr8(l))
+            return end_undefined(l);
+        return lower_mov_from_cr(l, reg(o[0].reg, 4), o[1].reg);
     case INSN_MOV_TO_CR:
+        if (lacks_cr8(l))
+            return end_undefined(l);
         call(l, i386_op_mov_to_cr, o[0].reg, reg(o[1].reg, 4), 0);
         /* A guest's CR8 may let a virtual interrupt in. */
         return o[0].reg == 0 || o[0].reg == 4 || (l->mode & MODE_GUEST) ? end_exit(l) : end_calm(l);
@@ -1075,6 +1080,11 @@ static enum build_next lower_long(struct lower *l)
     case INSN_VMRUN: case INSN_VMLOAD: case INSN_VMSAVE: case INSN_VMMCALL: case INSN_SKINIT: case INSN_INVLPGA:
     case INSN_STGI: case INSN_CLGI:
         return lower_svm(l);
+    case INSN_CLZERO:
+        if (!has(l, FEATURE_CLZERO))
+            return end_undefined(l);
+        call(l, i386_op_clzero, 0, l->i.seg, l->i.asize);
+        return BUILD_MORE;
     case INSN_CMPXCHG16B:
         if (!has(l, FEATURE_CX16))
             return end_undefined(l);
@@ -1126,7 +1136,7 @@ static bool wants_alone(const struct lower *l)
     case INSN_SYSENTER: case INSN_SYSEXIT: case INSN_MOV_TO_CR: case INSN_MOV_TO_DR:
     case INSN_SYSCALL: case INSN_SYSRET: case INSN_RDTSCP: case INSN_MWAIT: case INSN_RSM: case INSN_CMPXCHG16B:
     case INSN_RDRAND: case INSN_RDSEED: case INSN_XSAVE: case INSN_XSAVEOPT: case INSN_XSAVEC: case INSN_XSAVES:
-    case INSN_VMRUN: case INSN_VMLOAD: case INSN_VMSAVE:
+    case INSN_CLZERO: case INSN_VMRUN: case INSN_VMLOAD: case INSN_VMSAVE:
         return true;
     case INSN_FWAIT:
         return l->mode & MODE_FERR;

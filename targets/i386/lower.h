@@ -139,6 +139,7 @@ i386_helper i386_op_mwait;        /* alone */
 i386_helper i386_op_rdpkru;
 i386_helper i386_op_wrpkru;       /*                                                     (E) */
 i386_helper i386_op_fsgsbase;     /* b: 0, 1: *d = base of FS, GS; 2, 3: the base becomes the 64-bit *a */
+i386_helper i386_op_clzero;       /* segment a, address size b; alone */
 i386_helper i386_op_cmpxchg16b;   /* memory operand at segment a, S_T(0); alone */
 i386_helper i386_op_invpcid;      /* descriptor at segment a, S_T(0); type *d            (E) */
 i386_helper i386_op_random;       /* *d = a bytes of entropy; CF = 1. Alone */

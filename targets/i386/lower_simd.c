@@ -31,6 +31,7 @@ static bool model_has(const struct lower *l, enum simd_set set)
     static const uint16_t features[SET_COUNT] = {
         [SET_SSE] = FEATURE_SSE, [SET_SSE2] = FEATURE_SSE2, [SET_SSE3] = FEATURE_SSE3, [SET_SSSE3] = FEATURE_SSSE3,
         [SET_SSE41] = FEATURE_SSE41, [SET_SSE42] = FEATURE_SSE42, [SET_AES] = FEATURE_AES, [SET_PCLMUL] = FEATURE_PCLMUL,
+        [SET_SSE4A] = FEATURE_SSE4A,
     };
 
     return has(l, features[set]);
@@ -74,12 +75,14 @@ static bool uses_vvvv(const struct lower *l, const struct simd_row *r)
 
 static bool vex_form_exists(const struct lower *l, const struct simd_row *r)
 {
-    bool w = l->i.rex & REX_W;
+    bool w = l->i.rex & REX_W, amd = i386_of(l->b->cpu)->model->amd; /* they take VPERMQ and VPERMPD without W */
 
     if (!vector_length_exists(l, (enum simd_vex)r->vex))
         return false;
-    if (((r->flags & SIMD_W0) && w) || ((r->flags & SIMD_W1) && !w))
+    if (((r->flags & SIMD_W0) && w) || ((r->flags & SIMD_W1) && !w && !amd))
         return false;
+    if (amd && !wide(l) && w && (r->form == SIMD_INSERT || r->form == SIMD_EXTRACT) && !r->bytes)
+        return false; /* VPINSRQ, VPEXTRQ */
     if ((r->set == SET_AES || r->set == SET_PCLMUL) && !model_has(l, (enum simd_set)r->set))
         return false;
     /* Broadcasts of a register came with AVX2. */
@@ -104,6 +107,10 @@ static bool exists(const struct lower *l, const struct simd_row *r)
     switch (r->form) {
     case SIMD_SHIFT:
         if (!(digit == 2 || digit == 6 || (l->i.opcode == 0x73 ? digit == 3 || digit == 7 : digit == 4)))
+            return false;
+        break;
+    case SIMD_FIELD: /* EXTRQ is of a group */
+        if (!(l->i.flags & INSN_REPNE) && digit)
             return false;
         break;
     case SIMD_MXCSR:
@@ -146,6 +153,7 @@ static enum vector_host host_needs(const struct simd_row *r)
     static const uint8_t by_set[SET_COUNT] = {
         [SET_SSE3] = VECTOR_HOST_SSE3, [SET_SSSE3] = VECTOR_HOST_SSSE3, [SET_SSE41] = VECTOR_HOST_SSE41,
         [SET_SSE42] = VECTOR_HOST_SSE42, [SET_AES] = VECTOR_HOST_AES, [SET_PCLMUL] = VECTOR_HOST_PCLMUL,
+        [SET_SSE4A] = VECTOR_HOST_NONE, /* what makers leave undefined of them may differ */
     };
 
     if (r->form == SIMD_BROADCAST)
@@ -254,7 +262,32 @@ static void permute(struct lower *l, const struct simd_row *r)
 {
     unsigned b = vector_source(l, r);
 
-    vector(l, r, xmm_reg(l), l->i.map == 2 ? xmm_first(l) : b, b, l->i.imm, SSE_PAIR | (l->i.map == 2 ? 0 : VECTOR_ONE), 0);
+    vector(l, r, xmm_reg(l), l->i.map == 2 ? xmm_first(l) : b, b, l->i.imm,
+           SSE_PAIR | (l->i.map == 2 ? 0 : VECTOR_ONE | SSE_WIDE), 0);
+}
+
+/* EXTRQ and INSERTQ with immediates: length (0: 64) and the lowest bit's number. What the manual leaves undefined (APM 4) is as processors
+ * have it: of a field beyond bit 63 what is there counts, and the upper half of the result becomes 0. */
+static void field(struct lower *l)
+{
+    bool extract = !(l->i.flags & INSN_REPNE);
+    unsigned length = l->i.imm & 63 ? l->i.imm & 63 : 64, at = l->i.imm2 & 63, above = 64 - length;
+    unsigned d = extract ? xmm_rm(l) : xmm_reg(l), part = S_XT(0), mask = S_XT(1);
+    uint64_t bits = (UINT64_MAX >> above) << at;
+
+    if (extract) {
+        emit_imm(l, UOP_LSR64I, d, d, at);
+        build(l->b, UOP_MOVI64, mask, 0, 0, 0, 0)->imm64 = UINT64_MAX >> above;
+        emit(l, UOP_AND64, d, d, mask);
+    } else {
+        emit_imm(l, UOP_LSL64I, part, xmm_rm(l), at);
+        build(l->b, UOP_MOVI64, mask, 0, 0, 0, 0)->imm64 = bits;
+        emit(l, UOP_AND64, part, part, mask);
+        build(l->b, UOP_MOVI64, mask, 0, 0, 0, 0)->imm64 = ~bits;
+        emit(l, UOP_AND64, d, d, mask);
+        emit(l, UOP_OR64, d, d, part);
+    }
+    build(l->b, UOP_MOVI64, d + 8, 0, 0, 0, 0);
 }
 
 static void test(struct lower *l, const struct simd_row *r)
@@ -286,6 +319,7 @@ static bool lower_operation(struct lower *l, const struct simd_row *r)
         return true;
     }
     case SIMD_CHOICE: choice(l, r); return true;
+    case SIMD_FIELD: field(l); return true;
     case SIMD_SHIFT: shift(l, r); return true;
     case SIMD_WIDEN: widen(l, r); return true;
     case SIMD_BROADCAST: broadcast(l, r); return true;

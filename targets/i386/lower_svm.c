@@ -22,7 +22,7 @@ void lower_intercepts(struct lower *l)
     bool selectors = (l->mode & MODE_PE) && !(l->mode & MODE_VM);
 
     switch (l->i.op) {
-    case INSN_MOV_FROM_CR: look(l, SVM_EXIT_CR_READ + o[1].reg, I386_AFTER_LEVEL); break;
+    case INSN_MOV_FROM_CR: if (!lacks_cr8(l)) look(l, SVM_EXIT_CR_READ + o[1].reg, I386_AFTER_LEVEL); break;
     case INSN_SMSW: look(l, SVM_EXIT_CR_READ, I386_AFTER_UMIP); break;
     case INSN_LMSW: /* whatever it changes */
         look(l, SVM_EXIT_CR_WRITE, I386_AFTER_LEVEL);

@@ -88,6 +88,12 @@ static inline bool has(const struct lower *l, unsigned feature)
     return i386_has(i386_of(l->b->cpu)->model, feature);
 }
 
+/* Is it a MOV of CR8 by LOCK, which the model has not? */
+static inline bool lacks_cr8(const struct lower *l)
+{
+    return (l->i.flags & INSN_LOCK) && !has(l, FEATURE_CR8LEGACY);
+}
+
 static inline bool is_mem(const struct lower *l, unsigned n)
 {
     return l->i.arg[n].kind == OPERAND_MEM;

@@ -200,7 +200,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x8000000au,
         .signature = 0x60fb1,
         MAX_FEATURES,
-        .features_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .ext_ecx = ~0u,
+        .features_ecx = ~0u, .leaf7_ebx = ~0u, .leaf7_ecx = ~0u, .ext_ecx = ~0u, .leaf88_ebx = ~0u,
         .ext_edx = X_64 | F(MMXEXT) | F(RDTSCP) | F(PDPE1GB), .leaf8a_edx = ~0u,
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
@@ -214,7 +214,7 @@ static const struct i386_model models[] = {
         .max_leaf = 13, .max_extended_leaf = 0x80000008u,
         .signature = 0x60fb1,
         MAX_FEATURES,
-        .features_ecx = ~ECX_OF_LM, .leaf7_ebx = ~EBX_7_OF_LM, .leaf7_ecx = ~ECX_7_OF_LM, .ext_ecx = ~F(SVM),
+        .features_ecx = ~ECX_OF_LM, .leaf7_ebx = ~EBX_7_OF_LM, .leaf7_ecx = ~ECX_7_OF_LM, .ext_ecx = ~F(SVM), .leaf88_ebx = ~0u,
         .ext_edx = F(NX) | F(MMXEXT) | F(RDTSCP),
         .vendor = "AuthenticAMD",
         .brand = "QEMU TCG CPU version 2.5+",
@@ -243,7 +243,8 @@ static const uint32_t implemented[CPUID_WORDS] = {
     [CPUID_D1_EAX] = F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),
     [CPUID_81_EDX] = X_64 | F(MMXEXT) | F(RDTSCP) | F(PDPE1GB),
     [CPUID_81_ECX] = F(LAHF_LM) | F(3DNOWPREFETCH) |
-                     F(ABM) | F(SVM),
+                     F(ABM) | F(SVM) | F(CR8LEGACY) | F(SSE4A),
+    [CPUID_88_EBX] = F(CLZERO) | F(XSAVEERPTR) | F(WBNOINVD),
     [CPUID_8A_EDX] = F(SVM_NPT) | F(SVM_VGIF) | F(SVM_ADDRESS_CHECK),
 };
 
@@ -282,7 +283,7 @@ uint32_t *i386_model_word(struct i386_model *m, enum cpuid_word word)
         [CPUID_1_EDX] = &m->features_edx, [CPUID_1_ECX] = &m->features_ecx, [CPUID_6_EAX] = &m->leaf6_eax,
         [CPUID_7_EBX] = &m->leaf7_ebx, [CPUID_7_ECX] = &m->leaf7_ecx, [CPUID_7_EDX] = &m->leaf7_edx,
         [CPUID_D1_EAX] = &m->leaf_d1_eax, [CPUID_81_EDX] = &m->ext_edx, [CPUID_81_ECX] = &m->ext_ecx,
-        [CPUID_8A_EDX] = &m->leaf8a_edx,
+        [CPUID_88_EBX] = &m->leaf88_ebx, [CPUID_8A_EDX] = &m->leaf8a_edx,
     };
 
     return words[word];
@@ -300,6 +301,7 @@ uint32_t i386_model_features(const struct i386_model *m, enum cpuid_word word)
     case CPUID_D1_EAX: return m->leaf_d1_eax & implemented[word];
     case CPUID_81_EDX: return m->ext_edx & implemented[word];
     case CPUID_81_ECX: return m->ext_ecx & implemented[word];
+    case CPUID_88_EBX: return m->leaf88_ebx & implemented[word];
     case CPUID_8A_EDX: return m->leaf8a_edx & implemented[word];
     default: return 0;
     }

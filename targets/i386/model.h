@@ -13,7 +13,7 @@
 /* Words of CPUID that hold features. */
 enum cpuid_word {
     CPUID_1_EDX, CPUID_1_ECX, CPUID_6_EAX, CPUID_7_EBX, CPUID_7_ECX, CPUID_7_EDX, CPUID_D1_EAX, CPUID_81_EDX, CPUID_81_ECX,
-    CPUID_8A_EDX, CPUID_WORDS
+    CPUID_88_EBX, CPUID_8A_EDX, CPUID_WORDS
 };
 #define FEATURE(word, bit) ((unsigned)(word) * 32u + (bit))
 enum {
@@ -54,8 +54,10 @@ enum {
     FEATURE_PDPE1GB = FEATURE(CPUID_81_EDX, 26),
     FEATURE_RDTSCP = FEATURE(CPUID_81_EDX, 27), FEATURE_LM = FEATURE(CPUID_81_EDX, 29),
 
-    FEATURE_LAHF_LM = FEATURE(CPUID_81_ECX, 0), FEATURE_SVM = FEATURE(CPUID_81_ECX, 2), FEATURE_ABM = FEATURE(CPUID_81_ECX, 5),
-    FEATURE_3DNOWPREFETCH = FEATURE(CPUID_81_ECX, 8),
+    FEATURE_LAHF_LM = FEATURE(CPUID_81_ECX, 0), FEATURE_SVM = FEATURE(CPUID_81_ECX, 2), FEATURE_CR8LEGACY = FEATURE(CPUID_81_ECX, 4),
+    FEATURE_ABM = FEATURE(CPUID_81_ECX, 5), FEATURE_SSE4A = FEATURE(CPUID_81_ECX, 6), FEATURE_3DNOWPREFETCH = FEATURE(CPUID_81_ECX, 8),
+
+    FEATURE_CLZERO = FEATURE(CPUID_88_EBX, 0), FEATURE_XSAVEERPTR = FEATURE(CPUID_88_EBX, 2), FEATURE_WBNOINVD = FEATURE(CPUID_88_EBX, 9),
 
     FEATURE_SVM_NPT = FEATURE(CPUID_8A_EDX, 0), FEATURE_SVM_VGIF = FEATURE(CPUID_8A_EDX, 16),
     FEATURE_SVM_ADDRESS_CHECK = FEATURE(CPUID_8A_EDX, 28),
@@ -69,7 +71,7 @@ struct i386_model {
     uint32_t signature;    /* CPUID.1:EAX */
     uint32_t features_edx; /* CPUID.1:EDX without APIC, which the board decides */
     uint32_t ext_edx;      /* CPUID.80000001H:EDX */
-    uint32_t features_ecx, leaf6_eax, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf_d1_eax, ext_ecx, leaf8a_edx;
+    uint32_t features_ecx, leaf6_eax, leaf7_ebx, leaf7_ecx, leaf7_edx, leaf_d1_eax, ext_ecx, leaf88_ebx, leaf8a_edx;
     char vendor[13], brand[49];
     bool amd;              /* manners of AMD's processors: SYSCALL in legacy mode, SYSENTER not in long mode */
     uint8_t phys_bits;     /* 0: 36 */

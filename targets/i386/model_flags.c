@@ -112,6 +112,11 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
     {"abm", FEATURE_ABM, {0}},
     {"lzcnt", FEATURE_ABM, {0}},
     {"3dnowprefetch", FEATURE_3DNOWPREFETCH, {0}},
+    {"cr8legacy", FEATURE_CR8LEGACY, {FEATURE_APIC}},
+    {"sse4a", FEATURE_SSE4A, {FEATURE_SSE2}},
+    {"clzero", FEATURE_CLZERO, {0}},
+    {"xsaveerptr", FEATURE_XSAVEERPTR, {FEATURE_FXSR}}, /* pointers of x87 exceptions are always saved */
+    {"wbnoinvd", FEATURE_WBNOINVD, {0}},              /* there are no caches: it is WBINVD */
     {"svm", FEATURE_SVM, {FEATURE_MSR}},
     {"npt", FEATURE_SVM_NPT, {FEATURE_SVM}},
     {"vgif", FEATURE_SVM_VGIF, {FEATURE_SVM}},
@@ -121,13 +126,13 @@ static const struct flag { const char *name; unsigned feature, needs[MAX_NEEDS];
 /* What else QEMU knows: it can be off. Prefixes end with a '*'. */
 static const char not_modelled[] =
     " 3dnow 3dnowext ace2 ace2-en acpi amd-no-ssb amd-ssbd amd-stibp amx-bf16 amx-int8 amx-tile arch-capabilities arch-lbr avic"
-    " avx-vnni avx512* avx512-4fmaps bus-lock-detect cid cldemote clzero cmp-legacy core-capability cr8legacy dca decodeassists ds"
+    " avx-vnni avx512* avx512-4fmaps bus-lock-detect cid cldemote cmp-legacy core-capability dca decodeassists ds"
     " ds-cpl dtes64 est extapic ffxsr flushbyasid fma4 full-width-write fxsr-opt gfni hle ht hv-* ia64 ibpb ibrs ibrs-all ibs"
     " intel-pt intel-pt-lip invtsc kvm* lbrv lm-prefetch lwp md-clear mds-no misalignsse movdir64b movdiri mpx nodeid-msr"
     " nrip-save osvw pause-filter pbe pcommit pdcm perfctr-core perfctr-nb pfthreshold phe phe-en pks pmm pmm-en pn"
     " pschange-mc-no rdctl-no rsba rtm serialize sgx* sha-ni skinit skip-l1dfl-vmentry smx spec-ctrl split-lock-detect ssb-no"
-    " ssbd sse4a stibp svm-* taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload"
-    " virt-ssbd vmcb-clean vmx* waitpkg wbnoinvd wdt xcrypt xcrypt-en xfd xop xsaveerptr xstore xstore-en xtpr"
+    " ssbd stibp svm-* taa-no tbm tce tm tm2 topoext tsc-scale tsx-ctrl tsx-ldtrk v-vmsave-vmload"
+    " virt-ssbd vmcb-clean vmx* waitpkg wdt xcrypt xcrypt-en xfd xop xstore xstore-en xtpr"
     " ";
 
 /* Properties of QEMU's CPUs that change nothing here, or that are not there. */
@@ -395,7 +400,7 @@ static void raise_levels(struct i386_model *m, bool basic, bool extended)
         return;
     if ((i386_model_features(m, CPUID_81_EDX) || i386_model_features(m, CPUID_81_ECX)) && m->max_extended_leaf < 0x80000001u)
         m->max_extended_leaf = 0x80000001u;
-    if (i386_has(m, FEATURE_LM) && m->max_extended_leaf < 0x80000008u)
+    if ((i386_has(m, FEATURE_LM) || i386_model_features(m, CPUID_88_EBX)) && m->max_extended_leaf < 0x80000008u)
         m->max_extended_leaf = 0x80000008u;
     if (i386_has(m, FEATURE_SVM) && m->max_extended_leaf < 0x8000000au)
         m->max_extended_leaf = 0x8000000au;

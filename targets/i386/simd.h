@@ -14,6 +14,7 @@ enum simd_form {
     SIMD_TWO,        /* reg = V op r/m: the micro-op `uop`, or VECTOR */
     SIMD_ONE,        /* reg = op r/m */
     SIMD_COUNT,      /* as TWO, where r/m has a count, of 16 bytes, for all */
+    SIMD_FIELD,      /* bits of the low half, where two immediates say: EXTRQ of r/m, INSERTQ */
     SIMD_CHOICE,     /* as TWO; a third source is the mask: XMM0, or named by imm8 */
     SIMD_SHIFT,      /* VVVV (r/m without VEX) = r/m shifted by imm8: 71-73 */
     SIMD_WIDEN,      /* reg = the low elements of r/m, widened */
@@ -44,7 +45,7 @@ enum simd_form {
 };
 
 /* The feature by which there is a form without VEX. */
-enum simd_set { SET_NONE, SET_SSE, SET_SSE2, SET_SSE3, SET_SSSE3, SET_SSE41, SET_SSE42, SET_AES, SET_PCLMUL, SET_COUNT };
+enum simd_set { SET_NONE, SET_SSE, SET_SSE2, SET_SSE3, SET_SSSE3, SET_SSE41, SET_SSE42, SET_AES, SET_PCLMUL, SET_SSE4A, SET_COUNT };
 
 /* The form with VEX: which vector lengths there are, and by which feature. */
 enum simd_vex {

@@ -1,8 +1,9 @@
 /*
  * The opcode maps 0F, 0F 38 and 0F 3A of instructions on XMM and YMM registers (SDM 2, appendix A and the
- * instructions' pages), SSE to SSE4.2, AES, PCLMULQDQ, AVX, AVX2, FMA, F16C, VAES and VPCLMULQDQ.
+ * instructions' pages), SSE to SSE4.2, AES, SSE4A (AMD APM 4), PCLMULQDQ, AVX, AVX2, FMA, F16C,
+ * VAES and VPCLMULQDQ.
  *
- * MMX forms, and what of SSE is neither (fences, FXSAVE), are in sse.c. Not here: SSE4a, XOP, FMA4 (AMD), SHA, GFNI,
+ * MMX forms, and what of SSE is neither (fences, FXSAVE), are in sse.c. Not here: XOP, FMA4 (AMD), SHA, GFNI,
  * AVX-512.
  *
  * To add an instruction: its row; a vector_fn, or a case in sse_float.c; what it looks like to the JIT
@@ -53,7 +54,8 @@ static const struct simd_row map_0f[256][4] = {
     [0x29] = {ROW(STORE, SSE, AVX, FLAGS(SIMD_ALIGNED)), ROW(STORE, SSE2, AVX, FLAGS(SIMD_ALIGNED))},
     [0x2a] = {[PREFIX_66] = ROW(FROM_INTEGERS, SSE2, NONE, BYTES(8), FLAGS(SIMD_MEM)),
               [PREFIX_F3] = ROW(FROM_INTEGER, SSE, SCALAR, .bytes = 0), [PREFIX_F2] = ROW(FROM_INTEGER, SSE2, SCALAR, .bytes = 0)},
-    [0x2b] = {ROW(STORE, SSE, AVX, FLAGS(SIMD_ALIGNED | SIMD_MEM)), ROW(STORE, SSE2, AVX, FLAGS(SIMD_ALIGNED | SIMD_MEM))},
+    [0x2b] = {ROW(STORE, SSE, AVX, FLAGS(SIMD_ALIGNED | SIMD_MEM)), ROW(STORE, SSE2, AVX, FLAGS(SIMD_ALIGNED | SIMD_MEM)),
+              ROW(STORE_LOW, SSE4A, NONE, BYTES(4), FLAGS(SIMD_MEM)), ROW(STORE_LOW, SSE4A, NONE, BYTES(8), FLAGS(SIMD_MEM))},
     [0x2c] = {[PREFIX_F3] = ROW(TO_INTEGER, SSE, SCALAR, BYTES(4)), [PREFIX_F2] = ROW(TO_INTEGER, SSE2, SCALAR, BYTES(8))},
     [0x2d] = {[PREFIX_F3] = ROW(TO_INTEGER, SSE, SCALAR, BYTES(4)), [PREFIX_F2] = ROW(TO_INTEGER, SSE2, SCALAR, BYTES(8))},
     [0x2e] = {ROW(COMPARE, SSE, SCALAR, BYTES(4)), ROW(COMPARE, SSE2, SCALAR, BYTES(8))},
@@ -89,6 +91,9 @@ static const struct simd_row map_0f[256][4] = {
     [0x73] = ONLY_66(SHIFT, SSE2, INT, FN(shift_qwords), FLAGS(SIMD_REG)),
     [0x74] = INTEGER_UOP(VCEQ8), [0x75] = INTEGER_UOP(VCEQ16), [0x76] = INTEGER_UOP(VCEQ32),
     [0x77] = {ROW(ZERO, NONE, AVX, .bytes = 0)},
+    [0x78] = {[PREFIX_66] = ROW(FIELD, SSE4A, NONE, FLAGS(SIMD_REG)), [PREFIX_F2] = ROW(FIELD, SSE4A, NONE, FLAGS(SIMD_REG))},
+    [0x79] = {[PREFIX_66] = ROW(TWO, SSE4A, NONE, FN(extrq), FLAGS(SIMD_REG)),
+              [PREFIX_F2] = ROW(TWO, SSE4A, NONE, FN(insertq), FLAGS(SIMD_REG))},
     [0x7c] = {[PREFIX_66] = ROW(FLOAT, SSE3, AVX, .bytes = 0), [PREFIX_F2] = ROW(FLOAT, SSE3, AVX, .bytes = 0)},
     [0x7d] = {[PREFIX_66] = ROW(FLOAT, SSE3, AVX, .bytes = 0), [PREFIX_F2] = ROW(FLOAT, SSE3, AVX, .bytes = 0)},
     [0x7e] = {[PREFIX_66] = ROW(STORE_GENERAL, SSE2, L0, .bytes = 0), [PREFIX_F3] = ROW(LOAD_Q, SSE2, L0, BYTES(8))},

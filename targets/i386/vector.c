@@ -255,3 +255,26 @@ WIDEN(pmovzxbq, uint8_t, b, uint64_t, q, 2)
 WIDEN(pmovzxwd, uint16_t, w, uint32_t, l, 4)
 WIDEN(pmovzxwq, uint16_t, w, uint64_t, q, 2)
 WIDEN(pmovzxdq, uint32_t, l, uint64_t, q, 2)
+
+/* ---- fields of bits: SSE4A (AMD APM 4) ---- */
+
+/* Length (0: 64) and the lowest bit's number are in six bits each of the second operand. */
+static uint64_t field_bits(unsigned length)
+{
+    return UINT64_MAX >> (length & 63 ? 64 - (length & 63) : 0);
+}
+
+VECTOR_FUNCTION(extrq)
+{
+    r->q[0] = a->q[0] >> (b->b[1] & 63) & field_bits(b->b[0]);
+    r->q[1] = 0;
+}
+
+VECTOR_FUNCTION(insertq)
+{
+    unsigned at = b->b[9] & 63;
+    uint64_t bits = field_bits(b->b[8]) << at;
+
+    r->q[0] = (a->q[0] & ~bits) | (b->q[0] << at & bits);
+    r->q[1] = 0;
+}

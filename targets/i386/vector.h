@@ -38,6 +38,8 @@ vector_fn vector_pblendvb, vector_blendvps, vector_blendvpd, vector_blendps, vec
     vector_pmovzxbd, vector_pmovzxbq, vector_pmovzxwd, vector_pmovzxwq, vector_pmovzxdq, vector_pmuldq, vector_pcmpeqq,
     vector_pcmpgtq, vector_packusdw, vector_pminsb, vector_pminsd, vector_pminuw, vector_pminud, vector_pmaxsb,
     vector_pmaxsd, vector_pmaxuw, vector_pmaxud, vector_pmulld, vector_phminposuw, vector_mpsadbw;
+/* SSE4A */
+vector_fn vector_extrq, vector_insertq;
 /* AVX, AVX2 */
 vector_fn vector_broadcastb, vector_broadcastw, vector_broadcastd, vector_broadcastq, vector_permilps, vector_permilpd, vector_permilps_imm, vector_permilpd_imm, vector_psllvd, vector_psllvq,
     vector_psrlvd, vector_psrlvq, vector_psravd;

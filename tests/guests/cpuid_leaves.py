@@ -49,7 +49,8 @@ REASONS = [
     ("AMD's caches are not Intel's", INTEL, 0x80000006, 0, None, 0xffffffff),
     ("address widths are those of the processor", ("core2duo", "coreduo", "n270"), 0x80000008, 0, EAX, 0xffff),
     ("linear addresses have 32 bits without long mode", [f for f in FLAGS if "-lm" in f], 0x80000008, 0, EAX, 0xff00),
-    ("SSE4A, CR8 by LOCK and SKINIT are not modelled; PREFETCHW is", ("qemu64", "max"), 0x80000001, 0, ECX, 0x170),
+    ("PREFETCHW is modelled", ("max",), 0x80000001, 0, ECX, 0x100),
+    ("CLZERO, the pointers of x87 errors and WBNOINVD, of which QEMU's translator tells nothing", ("max",), 0x80000008, 0, EBX, 0x205),
     ("3DNow! and FXSAVE without x87 are not modelled", ("max",), 0x80000001, 0, EDX, 0xc2000002),
 ]
 

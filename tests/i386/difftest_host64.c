@@ -68,7 +68,9 @@ static enum how how_of(unsigned op)
     }
 }
 
-#define DECODE_64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX)
+#define DECODE_64 (DECODE_CODE64 | DECODE_P6 | DECODE_LM | DECODE_VEX | DECODE_AMD)
+
+static bool amd; /* the host, as the model is */
 
 static bool is_prefix(uint8_t b)
 {
@@ -153,7 +155,7 @@ static void pick(const struct one_case *c, uint8_t *b, struct insn *i)
             continue;
         if ((i->flags & (INSN_REP | INSN_REPNE)) && h != STRINGY && !fresh)
             continue;
-        if ((h == BRANCHY || h == SPECIAL) && (i->flags & INSN_OPSIZE))
+        if (((h == BRANCHY || h == SPECIAL) && (i->flags & INSN_OPSIZE) && !amd) || (i->op == INSN_MOVSXD && i->osize == 2 && !amd))
             continue; /* makers differ */
         if (i->op == INSN_MOV && (i->flags & INSN_MEM) && !(i->flags & INSN_MODRM) && i->asize == 4 && c->base > UINT32_MAX)
             continue;
@@ -299,12 +301,15 @@ static void place_branch(struct one_case *c, const uint8_t *b, const struct insn
 static void place_special(struct one_case *c, const struct insn *i)
 {
     unsigned r = register_but(ESP, ESP);
+    bool opsize = i->flags & INSN_OPSIZE; /* to where there is nothing */
 
     switch (i->op) {
     case INSN_RET:
         mov_imm(c, r, c->rip + c->len + 10 + 2 + (i->arg[0].kind == OPERAND_IMM ? 3 : 1));
         byte(c, 0x40 | r >> 3);
         byte(c, 0x50 | (r & 7));
+        if (opsize)
+            byte(c, 0x66);
         if (i->arg[0].kind == OPERAND_IMM) {
             byte(c, 0xc2);
             byte(c, below(64));
@@ -316,6 +321,8 @@ static void place_special(struct one_case *c, const struct insn *i)
     case INSN_JMP_IND:
     case INSN_CALL_IND:
         mov_imm(c, r, c->rip + c->len + 10 + 3);
+        if (opsize)
+            byte(c, 0x66);
         byte(c, 0x40 | r >> 3);
         byte(c, 0xff);
         byte(c, (i->op == INSN_CALL_IND ? 0xd0 : 0xe0) | (r & 7));
@@ -453,6 +460,7 @@ int main(int argc, char **argv)
 
     if (!sides_begin(&g, &jit))
         return 77;
+    amd = __builtin_cpu_is("amd");
     for (unsigned long n = 0; n < cases && failures < 10; n++) {
         rng_state = seed * 1000003u + n;
         make_case(&c);

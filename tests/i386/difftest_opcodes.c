@@ -83,19 +83,25 @@ static void set_before(struct encoding *e, const char *before)
     }
 }
 
-/* Near branches with 66 in 64-bit mode: AMD's processors have 16-bit ones, Intel's (and the emulator) ignore it. VPEXTRD and
- * VPINSRD with W outside 64-bit mode: Intel's ignore it. SYSRET outside 64-bit mode is AMD's, LOCK MOV CR0 for CR8, and VERW with
- * LOCK; PREFETCHW of a register does nothing on Intel's, and PTWRITE and XEND are theirs. */
+/* Of Intel's processors: near branches with 66 in 64-bit mode ignore it, AMD's (and this model) have 16-bit ones; VPEXTRD and
+ * VPINSRD with W outside 64-bit mode ignore it. SYSRET outside 64-bit mode is AMD's, LOCK MOV CR0 for CR8, VERW with
+ * LOCK, and 0F 78 with immediates; PREFETCHW of a register does nothing on Intel's, and PTWRITE and XEND are theirs. VPERMQ and
+ * VPERMPD without W are AMD's, and so are EXTRQ, INSERTQ, MOVNTSS, MOVNTSD and CLZERO. */
 static bool makers_differ(const struct encoding *e)
 {
     bool registers = e->modrm >> 6 == 3;
 
     if (e->map == 1 && !e->vex && ((e->opcode == 0x07 && e->mode != USER_64) || (e->opcode == 0x0d && registers) ||
-                                   (e->opcode == 0x01 && e->modrm == 0xd5) ||
+                                   (e->opcode == 0x01 && (e->modrm == 0xd5 || e->modrm == 0xfc)) || (e->opcode & 0xfe) == 0x78 ||
+                                   (e->opcode == 0x2b && (e->prefix == 0xf2 || e->prefix == 0xf3)) ||
                                    (e->opcode == 0xae && e->prefix == 0xf3 && (e->modrm >> 3 & 7) == 4)))
         return true;
     if (e->map == 1 && !e->vex && e->lock &&
         (e->opcode == 0x20 || e->opcode == 0x22 || (e->opcode == 0x00 && (e->modrm >> 3 & 7) == 5 && !registers)))
+        return true;
+    if (e->vex && e->map == 3 && e->opcode <= 0x01 && !e->w)
+        return true;
+    if (e->vex && e->map == 1 && e->opcode == 0x78) /* its length */
         return true;
     if (e->mode != USER_64 && e->vex && e->map == 3 && e->w)
         return e->opcode == 0x16 || e->opcode == 0x22;
@@ -229,10 +235,9 @@ static bool not_offered(const struct encoding *e)
         return e->opcode == 0x62 && e->mode == USER_64; /* EVEX: AVX-512 */
     if (e->map == 1 && !e->vex)
         switch (e->opcode) {
-        case 0x01: return registers && (e->modrm >= 0xfa || (e->modrm >= 0xd8 && e->modrm <= 0xdf) || e->modrm == 0xe8 || e->modrm == 0xea); /* SVM, CLZERO... */
+        case 0x01: return registers && ((e->modrm >= 0xfa && e->modrm != 0xfc) || (e->modrm >= 0xd8 && e->modrm <= 0xdf) ||
+                                        e->modrm == 0xe8 || e->modrm == 0xea); /* SVM, MONITORX... */
         case 0x35: return true; /* SYSEXIT: there, but not in long mode; privileges are asked for first */
-        case 0x78: case 0x79: return e->prefix == 0x66 || e->prefix == 0xf2; /* SSE4A */
-        case 0x2b: return e->prefix == 0xf2 || e->prefix == 0xf3; /* SSE4A */
         default: return false;
         }
     if (e->map == 1) /* masks of AVX-512 */
@@ -244,22 +249,19 @@ static bool not_offered(const struct encoding *e)
     if (e->map == 2)
         return e->opcode == 0xcf || (e->vex == 2 && e->opcode >= 0xdc && e->opcode <= 0xdf && !__builtin_cpu_supports("vaes")) || /* GFNI */
                (e->opcode >= 0x50 && e->opcode <= 0x53) || (e->opcode >= 0xb0 && e->opcode <= 0xb5) || (e->opcode & 0xf0) == 0xe0;
-    if (e->opcode <= 0x01 && !e->w)
-        return true; /* VPERMQ, VPERMPD without W: Intel's processors have none */
     return e->opcode == 0xce || e->opcode == 0xcf || (e->opcode == 0x44 && e->vex == 2 && !__builtin_cpu_supports("vpclmulqdq")) ||
            (e->opcode & 0xfc) == 0x30; /* GFNI, masks */
 }
 
-/* What is undefined here and has more bytes, or fewer, on AMD's: EXTRQ and INSERTQ, XOP; some that are no more in 64-bit mode; EVEX,
- * fetched whole before it is refused where there is AVX-512, and refused at its first bytes where there is none. And what
- * `makers_differ` has without VEX. */
+/* What is undefined here and has more bytes, or fewer, on AMD's: XOP; some that are no more in 64-bit mode; EVEX,
+ * fetched whole before it is refused where there is AVX-512, and refused at its first bytes where there is none. */
 static bool longer_there(const struct encoding *e)
 {
     if (e->map == 0 && e->opcode == 0x62 && (e->mode == USER_64 || e->modrm >> 6 == 3))
         return __builtin_cpu_supports("avx512f");
     if (e->map == 0)
         return e->opcode == 0x8f || (e->mode == USER_64 && (e->opcode == 0x82 || e->opcode == 0xd4 || e->opcode == 0xd5));
-    return e->map == 1 && e->opcode == 0x78;
+    return false;
 }
 
 /* Of a set that the model is to have, and does not show yet. */
@@ -335,7 +337,7 @@ static void one(struct user_guest *g, struct encoding *e)
     if (number++ % every)
         return;
     make_bytes(e);
-    if (!dangerous(e) && !makers_differ(e))
+    if (!dangerous(e) && (amd || !makers_differ(e)))
         compare(g, e);
 }
 

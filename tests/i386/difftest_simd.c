@@ -39,6 +39,7 @@ static bool host_supports(const struct encoding *e)
     case SET_SSE42: if (!__builtin_cpu_supports("sse4.2")) return false; break;
     case SET_AES: if (!__builtin_cpu_supports("aes") || (e->l && !__builtin_cpu_supports("vaes"))) return false; break;
     case SET_PCLMUL: if (!__builtin_cpu_supports("pclmul") || (e->l && !__builtin_cpu_supports("vpclmulqdq"))) return false; break;
+    case SET_SSE4A: if (!__builtin_cpu_supports("sse4a")) return false; break;
     default: break;
     }
     if (!e->vex)
@@ -124,7 +125,8 @@ static bool writes_gpr_rm(const struct simd_row *r, unsigned map)
 
 static bool has_immediate(unsigned map, unsigned opcode)
 {
-    return map == 3 || (map == 1 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0xc2 || (opcode >= 0xc4 && opcode <= 0xc6)));
+    return map == 3 || (map == 1 && ((opcode >= 0x70 && opcode <= 0x73) || opcode == 0x78 || opcode == 0xc2 ||
+                                    (opcode >= 0xc4 && opcode <= 0xc6)));
 }
 
 static unsigned registers(const struct one_case *c)
@@ -220,6 +222,8 @@ static void append(struct one_case *c, const struct encoding *e)
         opcode_bytes(c, e, 0, 0, 0, 0);
         return;
     }
+    if (r->form == SIMD_FIELD && e->prefix == PREFIX_66)
+        reg = 0;
     if (writes_gpr_reg(r, e->map))
         reg = any_but_rsp(c);
     if (writes_gpr_rm(r, e->map))
@@ -277,6 +281,8 @@ static void append(struct one_case *c, const struct encoding *e)
     }
     if (imm)
         byte(c, (unsigned)rnd() & 0xff);
+    if (r->form == SIMD_FIELD)
+        byte(c, (unsigned)rnd() & 0xff);
 }
 
 /* Is a NaN of DPPS the same one in all elements? */
@@ -306,8 +312,8 @@ static bool encode(struct encoding *e, unsigned map, unsigned opcode, unsigned p
     e->w = form & 1;
     if (e->vex ? e->row->vex == VEX_NONE : e->row->set == SET_NONE)
         return false;
-    if ((e->row->flags & SIMD_W1) && !e->w)
-        return false; /* AMD's processors take it all the same */
+    if ((e->row->flags & SIMD_W1) && !e->w && !__builtin_cpu_is("amd"))
+        return false; /* the model's like take it all the same */
     return host_supports(e);
 }
 

@@ -90,7 +90,7 @@ static enum status look(struct bench *b, const struct form *e)
     struct ucpu *u = &b->c->u;
     struct jit *j = u->exec->shared->jit;
     struct block_key key = {.pc = KCODE, .va = KCODE, .mode = b->c->block_mode};
-    unsigned mode = (e->code64 ? DECODE_CODE64 : DECODE_CODE32) | DECODE_P6 | DECODE_LM | DECODE_VEX;
+    unsigned mode = (e->code64 ? DECODE_CODE64 : DECODE_CODE32) | DECODE_P6 | DECODE_LM | DECODE_VEX | (b->model.amd ? DECODE_AMD : 0);
     struct block *block;
     struct insn i;
     uint8_t bytes[16];
@@ -378,13 +378,14 @@ static const char *const calls[] = {
     "f1", "f4", "fa-fb", /* ICEBP, HLT, CLI STI */
     "0f 00-03", /* SLDT..., SGDT..., LAR, LSL */
     "0f 05-09", /* SYSCALL CLTS SYSRET INVD WBINVD */
-    "0f 21-23", "0f 30-35", /* MOV to and from DR, to CR; WRMSR RDTSC RDMSR RDPMC SYSENTER SYSEXIT */
+    "0f 20 lock", "0f 21-23", "0f 30-35", /* MOV from CR8, to and from DR, to CR; WRMSR RDTSC RDMSR RDPMC SYSENTER SYSEXIT */
     "0f38 82", /* INVPCID */
     "90 f3 66+f3", /* PAUSE */
     /* integers */
     "a4-a7 f3 f2 66+f3 66+f2", "aa-af f3 f2 66+f3 66+f2", /* strings with a repetition */
     "c8", /* ENTER of another level than 0 */
     "0f a4 66 66+f3 66+f2", "0f a5 m", "0f a5 r 66 66+f3 66+f2", "0f ac 66 66+f3 66+f2", "0f ad m", "0f ad r 66 66+f3 66+f2", /* SHLD SHRD of words, or of memory by CL */
+    "0f 79", /* EXTRQ INSERTQ by register */
     "0f bc-bd 66+f3", /* TZCNT LZCNT of words */
     "0f c7 /3456", "0f c7 /7 np 66", /* XRSTORS XSAVEC XSAVES, RDRAND RDSEED */
     /* x87: FLDENV FNSTENV FRSTOR FNSAVE, transcendental functions, decimals, forms that no manual has */

@@ -151,6 +151,46 @@ START_TEST(movsxd_of_a_word_reads_a_word_but_on_amd)
 }
 END_TEST
 
+/* APM 3, near branches: in 64-bit mode AMD's take 66, unless there is REX.W; Intel's do not. */
+START_TEST(near_branches_of_16_bits_are_amds)
+{
+    static const struct { const char *amd, *intel; unsigned len, size; } codes[] = {
+        {"66 eb 05", "66 eb 05", 3, 2}, {"66 e8 05 00", "66 e8 05 00 00 00", 4, 2}, {"66 0f 84 05 00", "66 0f 84 05 00 00 00", 5, 2},
+        {"66 48 e9 05 00 00 00", "66 48 e9 05 00 00 00", 7, 8}, {"66 48 c3", "66 48 c3", 3, 8}, {"66 c2 08 00", "66 c2 08 00", 4, 2},
+        {"66 e2 05", "66 e2 05", 3, 2}, {"66 ff e0", "66 ff e0", 3, 2}, {"66 ff 10", "66 ff 10", 3, 2},
+    };
+
+    for (size_t n = 0; n < ARRAY_LEN(codes); n++) {
+        ck_assert_int_eq(decode(CODE64 | DECODE_AMD, codes[n].amd), DECODE_OK);
+        ck_assert_uint_eq(decoded.osize, codes[n].size);
+        ck_assert_uint_eq(decoded.len, codes[n].len);
+        ck_assert_int_eq(decode(CODE64, codes[n].intel), DECODE_OK);
+        ck_assert_uint_eq(decoded.osize, 8);
+        ck_assert_uint_eq(decoded.len, (strlen(codes[n].intel) + 1) / 3);
+    }
+}
+END_TEST
+
+START_TEST(what_amds_take_and_intels_do_not)
+{
+    ck_assert_int_eq(decode(CODE64, "0f 0d c8"), DECODE_OK); /* PREFETCHW of a register */
+    ck_assert_int_eq(decode(CODE64 | DECODE_AMD, "0f 0d 08"), DECODE_OK);
+    ck_assert_int_eq(decode(CODE64, "f0 0f 00 2b"), DECODE_UD); /* LOCK VERW */
+    ck_assert_int_eq(decode(CODE64 | DECODE_AMD, "f0 0f 00 2b"), DECODE_OK);
+    ck_assert_int_eq(decode(CODE64 | DECODE_AMD, "f0 0f 00 eb"), DECODE_UD);
+    ck_assert_int_eq(decode(CODE64 | DECODE_AMD, "f0 0f 00 23"), DECODE_UD); /* VERR */
+    ASSERT_INSN(CODE32 | DECODE_LM, "f0 0f 20 c0", MOV_FROM_CR, 4); /* of CR8 */
+    ck_assert_uint_eq(decoded.arg[1].reg, 8);
+    ASSERT_INSN(CODE64, "f0 0f 22 c1", MOV_TO_CR, 4);
+    ck_assert_uint_eq(decoded.arg[0].reg, 8);
+    ASSERT_INSN(CODE64, "66 0f 78 c1 03 05", SIMD, 6); /* EXTRQ */
+    ck_assert_uint_eq(decoded.imm, 3);
+    ck_assert_uint_eq(decoded.imm2, 5);
+    ASSERT_INSN(CODE64, "66 0f 01 fc", CLZERO, 4);
+    ck_assert_int_eq(decode(CODE64, "f3 0f 01 fc"), DECODE_UD);
+}
+END_TEST
+
 START_TEST(vex_prefixes_name_map_prefix_and_registers)
 {
     ASSERT_INSN(CODE64, "c5 ed fe d3", SIMD, 4); /* vpaddd ymm2, ymm2, ymm3 */
@@ -247,6 +287,8 @@ START_TEST(what_is_undefined_is_as_long_as_its_opcode_says)
         {CODE64, "c5 f8 05", 3}, {CODE64, "c5 f0 a2", 3}, {CODE64, "c5 f8 a4 c0 00", 5}, {CODE64, "c5 f8 80 00 00 00 00", 7},
         {CODE64, "c5 f8 20 84", 4}, {CODE64, "c4 e2 70 ff c0", 5}, {CODE64, "c4 e3 74 f0 40 00 00", 7}, {CODE64, "c4 e4 70 fe 40 00", 6},
         {CODE64 | DECODE_AMD, "0f b9", 2}, {CODE64 | DECODE_AMD, "0f ff", 2}, {CODE64 | DECODE_AMD, "0f 0f 40 00 9e", 5},
+        {CODE64 | DECODE_AMD, "0f 78 40 00 01 02", 6}, {CODE64 | DECODE_AMD, "c5 f8 78 c0 01 02", 6}, {CODE64 | DECODE_AMD, "0f 0d c8", 3},
+        {CODE64 | DECODE_AMD, "f0 66 0f 78 c0 01 02", 7}, {CODE64 | DECODE_AMD, "f0 0f 20 d0", 4}, {CODE64 | DECODE_AMD, "f0 44 0f 20 c0", 5},
         {CODE64, "66 c5 f1 fe 40 00", 6}, {CODE64, "f0 c4 e3 71 0f c0 00", 7},
     };
 
@@ -404,6 +446,8 @@ Suite *test_suite(void)
     tcase_add_test(t, a_486_lacks_what_came_later);
     tcase_add_test(t, more_than_fifteen_bytes_are_too_long);
     tcase_add_test(t, missing_bytes_are_asked_for);
+    tcase_add_test(t, near_branches_of_16_bits_are_amds);
+    tcase_add_test(t, what_amds_take_and_intels_do_not);
     tcase_add_test(t, what_is_undefined_is_as_long_as_its_opcode_says);
     tcase_add_test(t, the_tables_agree_with_the_manuals_maps);
     tcase_add_loop_test(t, lengths_agree_with_objdump, 0, 2);

@@ -370,6 +370,9 @@ START_TEST(each_set_of_instructions_goes_with_its_flag)
         {"bmi1", "\xc4\xe2\x70\xf2\xc2", 5}, {"bmi1", "\xc4\xe2\x70\xf3\xc9", 5}, {"bmi1", "\xc4\xe2\x70\xf7\xc2", 5},
         {"bmi2", "\xc4\xe2\x70\xf5\xc2", 5}, {"bmi2", "\xc4\xe2\x73\xf6\xc2", 5}, {"bmi2", "\xc4\xe2\x71\xf7\xc2", 5},
         {"bmi2", "\xc4\xe3\x7b\xf0\xc1\x05", 6},
+        {"sse4a", "\x66\x0f\x78\xc1\x03\x05", 6}, {"sse4a", "\xf2\x0f\x78\xc1\x03\x05", 6}, {"sse4a", "\x66\x0f\x79\xc1", 4},
+        {"sse4a", "\xf2\x0f\x79\xc1", 4}, {"sse4a", "\xf3\x0f\x2b\x03", 4}, {"sse4a", "\xf2\x0f\x2b\x03", 4},
+        {"clzero", "\x0f\x01\xfc", 3}, {"cr8legacy", "\xf0\x0f\x20\xc0", 4}, {"cr8legacy", "\xf0\x0f\x22\xc0", 4},
     };
     char words[64];
 
@@ -496,6 +499,172 @@ START_TEST(properties_are_what_cpuid_says)
 }
 END_TEST
 
+/* ---- AMD's ---- */
+
+static void with_long_model(const char *model)
+{
+    bench_free(b);
+    b = bench64_new(model);
+    s = b->s;
+}
+
+/* APM 3, CLZERO: a line, whichever byte of it rAX points to, of DS or as the override says. */
+START_TEST(clzero_makes_a_line_0)
+{
+    static const struct { bool wide; const char *bytes; unsigned len; uint64_t rax; uint32_t line; } cases[] = {
+        {true, "\x0f\x01\xfc", 3, DATA + 0x47, DATA + 0x40}, {true, "\x66\x0f\x01\xfc", 4, HIGH | (DATA + 0x80), DATA + 0x80},
+        {true, "\x67\x0f\x01\xfc", 4, HIGH | (DATA + 0x40), DATA + 0x40}, {true, "\x64\x0f\x01\xfc", 4, DATA + 0x47, DATA + 0x80},
+        {false, "\x0f\x01\xfc", 3, DATA + 0x7f, DATA + 0x40}, {false, "\x64\x0f\x01\xfc", 4, DATA, DATA + 0x40},
+        {false, "\x67\x64\x0f\x01\xfc", 5, 0x10000, 0x40},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        bench_free(b);
+        b = cases[i].wide ? bench64_new("max") : bench_new("max");
+        s = b->s;
+        s->seg[SEG_FS].base = 0x40;
+        for (unsigned at = 0; at < 0x100; at += 4) {
+            poke32(b, DATA + at, 0x11111111);
+            poke32(b, at, 0x11111111);
+        }
+        s->gpr[EAX] = cases[i].rax;
+        refresh(b);
+        poke(b, KCODE, cases[i].bytes, cases[i].len);
+        steps(b, 1);
+        EQ(s->rip, KCODE + cases[i].len);
+        for (uint32_t at = cases[i].line & ~0xffu; at < (cases[i].line | 0xff); at += 4)
+            ck_assert_msg((peek32(b, at) == 0) == (at >= cases[i].line && at < cases[i].line + 64), "case %u: %x", i, at);
+    }
+}
+END_TEST
+
+START_TEST(clzero_faults_as_a_write)
+{
+    with_long_model("max");
+    s->gpr[EAX] = UINT64_C(1) << 62;
+    CODE(b, 0x0f, 0x01, 0xfc);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_GP);
+
+    with_long_model("max");
+    s->gpr[EAX] = 0x400047; /* mapped nowhere */
+    CODE(b, 0x0f, 0x01, 0xfc);
+    steps(b, 1);
+    EXPECT_VECTOR(b, EXC_PF);
+    EQ(stack64(b, 0), 2);
+}
+END_TEST
+
+/* APM 3, MOV CRn: CR8 where no REX can name it. */
+START_TEST(cr0_with_lock_is_cr8)
+{
+    for (unsigned wide = 0; wide < 2; wide++) {
+        bench_free(b);
+        b = wide ? bench64_new("max") : bench_new("max");
+        s = b->s;
+        s->gpr[ECX] = 5;
+        CODE(b, 0xf0, 0x0f, 0x22, 0xc1, 0xf0, 0x0f, 0x20, 0xc2); /* lock mov cr0, ecx; lock mov edx, cr0 */
+        s->gpr[EDX] = 0xffff;
+        steps(b, 2);
+        EQ(s->rip, KCODE + 8);
+        EQ(s->gpr[EDX], 0); /* there is no APIC that would keep it */
+        ck_assert(s->cr0 & CR0_PE);
+        s->rip = b->at = KCODE;
+        s->gpr[ECX] = 16;
+        steps(b, 1);
+        EXPECT_VECTOR(b, EXC_GP);
+    }
+}
+END_TEST
+
+/* Near branches with 66 in 64-bit mode: RIP becomes a word. Intel's ignore it. */
+START_TEST(near_branches_of_16_bits)
+{
+    static const struct { const char *bytes; unsigned len; uint16_t to; int pushed; } cases[] = {
+        {"\x66\xeb\x10", 3, 0x13, 0}, {"\x66\xe9\x10\x00", 4, 0x14, 0}, {"\x66\x74\x10", 3, 0x13, 0},
+        {"\x66\x0f\x84\x10\x00", 5, 0x15, 0}, {"\x66\xe3\x10", 3, 0x13, 0}, {"\x66\xe8\x10\x00", 4, 0x14, 2},
+        {"\x66\xff\xe3", 3, 0x1234, 0}, {"\x66\xff\xd3", 3, 0x1234, 2}, {"\x66\xc3", 2, 0x4321, -2},
+        {"\x66\xc2\x06\x00", 4, 0x4321, -8}, {"\x66\x75\x10", 3, 0, 0},
+    };
+    const uint64_t code = 0x70000;
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        with_long_model("max");
+        s->gpr[EBX] = 0xabcd1234;
+        s->gpr[ECX] = 0;
+        s->cc = (struct lazy_flags){.op = FLAGS_EXPLICIT, .dst = FLAG_Z};
+        poke64(b, KSTACK, 0x87654321);
+        poke(b, (uint32_t)code, cases[i].bytes, cases[i].len);
+        s->rip = b->at = code;
+        steps(b, 1);
+        EQ(s->rip, cases[i].to ? cases[i].to : code + cases[i].len); /* one that is not taken goes on */
+        EQ(s->gpr[ESP], KSTACK - (uint64_t)(int64_t)cases[i].pushed);
+        if (cases[i].pushed == 2)
+            EQ(stack64(b, 0) & 0xffff, cases[i].len);
+    }
+    with_long_model("Haswell");
+    s->gpr[EBX] = CODE2;
+    CODE(b, 0x66, 0xff, 0xd3);
+    steps(b, 1);
+    EQ(s->rip, CODE2);
+    EQ(s->gpr[ESP], KSTACK - 8);
+}
+END_TEST
+
+START_TEST(what_else_goes_by_the_maker)
+{
+    static const struct { bool wide; const char *bytes; unsigned len; bool amd, intel; } cases[] = {
+        {true, "\x0f\x0d\xcb", 3, false, true}, {false, "\x0f\x0d\xcb", 3, false, true}, {false, "\x0f\x0d\x0b", 3, true, true}, /* prefetchw */
+        {true, "\xf0\x0f\x00\x2b", 4, true, false},                                                        /* lock verw */
+        {true, "\xc4\xe3\x7d\x00\xc1\x00", 6, true, false}, {true, "\xc4\xe3\xfd\x01\xc1\x00", 6, true, true}, /* vpermq, vpermpd */
+        {false, "\xc4\xe3\xf1\x22\xc1\x00", 6, false, true}, {false, "\xc4\xe3\xf9\x16\xc1\x00", 6, false, true}, /* vpinsrq, vpextrq */
+        {true, "\xc4\xe3\xf1\x22\xc1\x00", 6, true, true}, {false, "\xc4\xe3\x71\x22\xc1\x00", 6, true, true},
+        {true, "\xf0\x0f\x20\xc0", 4, true, false}, {true, "\x66\x0f\x78\xc1\x03\x05", 6, true, false},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++)
+        for (unsigned intel = 0; intel < 2; intel++) {
+            bench_free(b);
+            b = cases[i].wide ? bench64_new(intel ? "Haswell" : "max") : bench_new(intel ? "Haswell" : "max");
+            s = b->s;
+            s->cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+            s->xcr0 = 7;
+            s->gpr[EBX] = DATA;
+            refresh(b);
+            poke(b, KCODE, cases[i].bytes, cases[i].len);
+            steps(b, 1);
+            ck_assert_msg(s->rip == ((intel ? cases[i].intel : cases[i].amd) ? KCODE + cases[i].len : handler(EXC_UD)), "case %u, %s", i,
+                          intel ? "Intel" : "AMD");
+        }
+}
+END_TEST
+
+/* APM 4. A length of 0 is 64; the upper half becomes 0. */
+START_TEST(fields_of_bits_are_taken_and_put)
+{
+    static const struct { const char *bytes; unsigned len; uint64_t low; } cases[] = {
+        {"\x66\x0f\x78\xc0\x0c\x08", 6, 0xedc},              /* extrq xmm0, 12, 8 */
+        {"\x66\x0f\x78\xc0\x00\x00", 6, 0x0123456789fedcba}, /* 64, 0 */
+        {"\x66\x0f\x78\xc0\x3f\x3c", 6, 0},
+        {"\x66\x0f\x79\xc1", 4, 0xdc},                       /* extrq xmm0, xmm1: 8, 8 */
+        {"\xf2\x0f\x78\xc1\x08\x10", 6, 0x012345678908dcba}, /* insertq xmm0, xmm1, 8, 16 */
+        {"\xf2\x0f\x79\xc1", 4, 0x0123456889fedcba},       /* insertq xmm0, xmm1: 4, 32 */
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        with_model("max");
+        s->cr4 |= CR4_OSFXSR;
+        s->xmm[0] = (union i386_xmm){.q = {0x0123456789fedcba, 7}};
+        s->xmm[1] = (union i386_xmm){.q = {0x1111111111110808, 0x2004}}; /* a length of 8 from bit 8; of 4 to bit 32 */
+        refresh(b);
+        poke(b, KCODE, cases[i].bytes, cases[i].len);
+        steps(b, 1);
+        EQ(s->rip, KCODE + cases[i].len);
+        ck_assert_msg(s->xmm[0].q[0] == cases[i].low && !s->xmm[0].q[1], "case %u: %llx", i, (unsigned long long)s->xmm[0].q[0]);
+    }
+}
+END_TEST
+
 /* ---- entropy ---- */
 
 static unsigned asked;
@@ -552,6 +721,12 @@ Suite *test_suite(void)
     tcase_add_test(tc, what_cannot_be_is_refused_by_name);
     tcase_add_loop_test(tc, vectors_lie_in_segments_that_expand_down, 0, 4);
     tcase_add_test(tc, properties_are_what_cpuid_says);
+    tcase_add_test(tc, clzero_makes_a_line_0);
+    tcase_add_test(tc, clzero_faults_as_a_write);
+    tcase_add_test(tc, cr0_with_lock_is_cr8);
+    tcase_add_test(tc, near_branches_of_16_bits);
+    tcase_add_test(tc, what_else_goes_by_the_maker);
+    tcase_add_test(tc, fields_of_bits_are_taken_and_put);
     tcase_add_test(tc, random_numbers_are_entropy_of_the_machine);
     suite_add_tcase(suite, tc);
     return suite;
